@@ -1,0 +1,1 @@
+//! Which slices of which tensors must go together.

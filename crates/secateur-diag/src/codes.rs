@@ -1,0 +1,58 @@
+//! The table of codes. A code keeps its meaning for ever; a new one goes at the end of its letter.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($code:ident $summary:literal $page:literal)*) => {
+        /// Stable codes of messages. `L` load, `G` graph, `S` shape, `P` prune, `X` execute, `D` data, `T` target.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $(#[doc = $summary] $code,)* }
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &'static [Code] = &[$(Code::$code),*];
+            /// The code's line in the list of errors.
+            pub fn summary(self) -> &'static str { match self { $(Code::$code => $summary),* } }
+            /// What it means and what to do, for `docs/errors.md`.
+            pub fn page(self) -> &'static str { match self { $(Code::$code => $page),* } }
+        }
+        impl fmt::Display for Code {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Code::$code => stringify!($code)),* })
+            }
+        }
+    };
+}
+
+codes! {
+    L001 "the file cannot be read" "The file is missing, is a folder, or its permissions forbid reading."
+    L002 "the file is not an ONNX model" "The bytes do not parse as an ONNX protobuf, or they end too early."
+    L003 "the model has no graph" "An ONNX model must hold a graph with at least one node and one output."
+    L004 "a tensor's data do not match its shape" "The byte count of an initializer differs from what its element type and dimensions ask for."
+    L005 "external data cannot be read" "External data must be a regular file inside the model's own folder, and long enough for the stated offset and length."
+    L006 "an absurd dimension" "A dimension is negative, or the product of a tensor's dimensions overflows."
+    L007 "the file cannot be written" "The output's folder is missing, full or read-only. Nothing was left behind."
+    L008 "unsupported opset or IR version" "The model asks for an operator set that this version does not know."
+    L009 "string tensors or an unknown element type" "The element type is not one that ONNX defines."
+    G001 "the graph is cyclic" "A node needs, directly or not, its own output."
+    G002 "a value has no source" "A node reads a name that no input, initializer or node defines."
+    G003 "a name is defined twice" "Every value of a graph must have exactly one definition."
+    G004 "the printed graph does not parse" "The text is not in the form that `docs/ir.md` describes."
+    G005 "a rewrite broke the graph" "An internal check failed after a pass; please report it with the model."
+    G006 "the model nests or names too much" "A limit that protects against hostile files was reached."
+    S001 "shapes do not fit the operator" "The operator's inputs have shapes or ranks that its definition forbids."
+    S002 "an attribute or operand is invalid" "An attribute is missing, of the wrong type, or out of range."
+    S003 "inferred and expected shapes differ" "After surgery an operator produces another shape than was planned; an internal check."
+    P001 "the budget cannot be met" "Even with every removable class at its minimum, the model stays above the budget."
+    P002 "the budget needs a fixed dimension" "Costs depend on a symbolic dimension; give it a size with --dim NAME=N."
+    P003 "nothing matches a name or pattern" "A --pin, --only or --skip pattern matches no value, node or initializer."
+    P004 "an operator cannot follow the removal" "The operator's attributes or operands cannot express the smaller shape."
+    P005 "invalid budget or option" "A budget or option is malformed or out of range."
+    X001 "the model cannot be executed" "The executor does not support an operator or shape of this model."
+    X002 "execution failed" "The executor reported an error while running the model."
+    D001 "the data file cannot be read" "The file is not a .npy array of float32 or uint8, or it is truncated."
+    D002 "the data do not fit the model's input" "Rank, channels or size of the samples differ from the input's shape."
+    D003 "invalid preparation" "Scale, mean or std are malformed, zero or not one per channel."
+    D004 "the data hold NaN or infinity" "Samples must be finite."
+    T001 "unknown target" "The target's name is not in the list that `secateur targets` prints."
+    T002 "invalid target file" "A target file is malformed or misses a field."
+}

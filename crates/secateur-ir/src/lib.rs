@@ -1,0 +1,1 @@
+//! The graph, its printed form and the operator table.

@@ -1,0 +1,1 @@
+//! The ONNX file: protobuf types, external data, limits, lossless load and save.

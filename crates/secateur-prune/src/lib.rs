@@ -1,0 +1,1 @@
+//! Criteria, budgets, allocation, surgery.

@@ -1,0 +1,2 @@
+//! The `secateur` command.
+fn main() {}
