@@ -1,2 +1,85 @@
-//! The project's chores.
-fn main() {}
+//! The project's chores. A chore is one file and one row in [`CHORES`].
+
+use anyhow::{Context, Result, bail};
+use std::process::ExitCode;
+
+mod bless;
+mod ci;
+mod fuzz;
+mod lint;
+mod setup;
+mod sh;
+mod test;
+
+/// One chore: `cargo xtask NAME ARGUMENTS`.
+struct Chore {
+    name: &'static str,
+    arguments: &'static str,
+    help: &'static str,
+    run: fn(&[&str]) -> Result<()>,
+}
+
+const CHORES: &[Chore] = &[
+    Chore {
+        name: "setup",
+        arguments: "[--python] [--cross | --cross-debian]",
+        help: "install what is missing; without arguments what `test` needs",
+        run: setup::run,
+    },
+    Chore { name: "lint", arguments: "", help: "check the rules of the house", run: lint::run },
+    Chore { name: "test", arguments: "", help: "setup, lint, then every test", run: test::run },
+    Chore { name: "ci", arguments: "", help: "what continuous integration runs", run: ci::run },
+    Chore {
+        name: "bless",
+        arguments: "[-p CRATE]...",
+        help: "accept snapshots and rewrite generated pages",
+        run: bless::run,
+    },
+    Chore {
+        name: "fuzz",
+        arguments: "[--seconds N] [TARGET]...",
+        help: "run the fuzz targets, a minute each",
+        run: fuzz::run,
+    },
+];
+
+fn main() -> ExitCode {
+    match chore() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let Some((&name, rest)) = arguments.split_first() else {
+        print!("{}", usage());
+        return Ok(());
+    };
+    if matches!(name, "help" | "-h" | "--help") {
+        print!("{}", usage());
+        return Ok(());
+    }
+    let Some(chore) = CHORES.iter().find(|c| c.name == name) else {
+        bail!("there is no chore {name:?}\n\n{}", usage());
+    };
+    std::env::set_current_dir(sh::root())?;
+    (chore.run)(rest).with_context(|| format!("cargo xtask {name}"))
+}
+
+fn usage() -> String {
+    let row = |c: &Chore| format!("  {:<46} {}\n", format!("{} {}", c.name, c.arguments), c.help);
+    format!("usage: cargo xtask CHORE\n\n{}", CHORES.iter().map(row).collect::<String>())
+}
+
+/// For chores that take no arguments.
+fn no_arguments(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        [] => Ok(()),
+        [first, ..] => bail!("unexpected argument {first:?}"),
+    }
+}

@@ -1,0 +1,119 @@
+//! A crate may use only crates on floors below its own, and everybody may use the diagnostics. Tests may use the
+//! crate's own floor as well.
+
+use anyhow::{Context, Result};
+use toml::{Table, Value};
+
+/// Crates from the ground up; `docs/architecture.md` says what each must not know.
+const FLOORS: &[(&str, u32)] = &[
+    ("secateur-diag", 0),
+    ("secateur-onnx", 1),
+    ("secateur-neon", 1),
+    ("secateur-target", 1),
+    ("secateur-ir", 2),
+    ("secateur-passes", 3),
+    ("secateur-coupling", 3),
+    ("secateur-exec", 3),
+    ("secateur-prune", 4),
+    ("secateur-quant", 4),
+    ("secateur-codegen", 4),
+    ("secateur", 5),
+    ("xtask", 6),
+];
+
+pub fn check() -> Result<Vec<String>> {
+    let mut complaints = Vec::new();
+    for folder in std::fs::read_dir("crates")? {
+        let path = folder?.path().join("Cargo.toml");
+        if path.is_file() {
+            let text = std::fs::read_to_string(&path)?;
+            complaints.extend(complain(&text).with_context(|| path.display().to_string())?);
+        }
+    }
+    complaints.sort();
+    Ok(complaints)
+}
+
+fn floor(name: &str) -> Option<u32> {
+    FLOORS.iter().find(|(n, _)| *n == name).map(|(_, floor)| *floor)
+}
+
+/// What is wrong with one manifest.
+fn complain(manifest: &str) -> Result<Vec<String>> {
+    let manifest: Table = manifest.parse()?;
+    let name = manifest
+        .get("package")
+        .and_then(|p| p.get("name"))
+        .and_then(Value::as_str)
+        .context("no package name")?;
+    let Some(own) = floor(name) else {
+        return Ok(vec![format!("{name} has no floor: add it to xtask/src/lint/floors.rs")]);
+    };
+    let platforms = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(|t| t.values());
+    let tables = std::iter::once(&manifest).chain(platforms.filter_map(Value::as_table));
+    let mut complaints = Vec::new();
+    for (table, kind) in
+        tables.flat_map(|t| ["dependencies", "build-dependencies", "dev-dependencies"].map(|k| (t, k)))
+    {
+        let highest = if kind == "dev-dependencies" { own } else { own.saturating_sub(1) };
+        for used in table.get(kind).and_then(Value::as_table).into_iter().flat_map(Table::keys) {
+            match floor(used) {
+                Some(f) if f > highest => {
+                    complaints.push(format!("{name} (floor {own}) must not use {used} (floor {f})"))
+                }
+                None if used.starts_with("secateur") => {
+                    complaints.push(format!("{name} uses {used}, which has no floor"))
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(complaints)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complain;
+
+    fn complaints(name: &str, rest: &str) -> Vec<String> {
+        complain(&format!("[package]\nname = \"{name}\"\n{rest}")).unwrap()
+    }
+
+    #[test]
+    fn downwards_is_fine() {
+        let uses =
+            "[dependencies]\nsecateur-ir.workspace = true\nsecateur-diag.workspace = true\nanyhow = \"1\"";
+        assert!(complaints("secateur-passes", uses).is_empty());
+    }
+
+    #[test]
+    fn upwards_and_sideways_are_not() {
+        assert_eq!(
+            complaints(
+                "secateur-exec",
+                "[dependencies]\nsecateur-passes.workspace = true\nsecateur-prune = {}"
+            ),
+            [
+                "secateur-exec (floor 3) must not use secateur-passes (floor 3)",
+                "secateur-exec (floor 3) must not use secateur-prune (floor 4)"
+            ]
+        );
+        let platform = "[target.'cfg(unix)'.build-dependencies]\nsecateur-ir = {}";
+        assert_eq!(
+            complaints("secateur-onnx", platform),
+            ["secateur-onnx (floor 1) must not use secateur-ir (floor 2)"]
+        );
+    }
+
+    #[test]
+    fn tests_may_use_their_own_floor() {
+        assert!(complaints("secateur-coupling", "[dev-dependencies]\nsecateur-exec = {}").is_empty());
+        assert_eq!(complaints("secateur-coupling", "[dev-dependencies]\nsecateur-prune = {}").len(), 1);
+    }
+
+    #[test]
+    fn every_crate_has_a_floor() {
+        assert_eq!(complaints("secateur-new", "").len(), 1);
+        assert_eq!(complaints("secateur", "[dependencies]\nsecateur-new = {}").len(), 1);
+    }
+}
