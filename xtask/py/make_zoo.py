@@ -100,7 +100,8 @@ def classification(name):
 def video(name):
     def make():
         model = torchvision.models.get_model(name, weights=None)
-        return Case(model, {"clip": torch.randn(2, 3, 8, 64, 64)}, ["logits"])
+        frames, side = (16, 224) if name == "s3d" else (8, 64)
+        return Case(model, {"clip": torch.randn(2, 3, frames, side, side)}, ["logits"])
 
     return make
 
@@ -125,6 +126,12 @@ def detection(name):
 def entries():
     """All models, smallest first; the hand-written ones lead."""
     out = [Entry(name, "structures", make) for name, make in STRUCTURES.items()]
+    try:
+        from zoo_transformers import TRANSFORMERS
+    except ImportError:
+        print("the transformers library is not there; its group is left out", file=sys.stderr)
+    else:
+        out += [Entry(name, "transformers", make) for name, make in TRANSFORMERS.items()]
     models = torchvision.models
     library = []
     for group, module, make in (
@@ -319,7 +326,8 @@ def build(entry, path, args):
     case = entry.make()
     case.module.eval()
     randomize(case.module, args.dedup)
-    calibrate(case.module, tuple(case.inputs.values()), args.dedup)
+    if entry.group != "detection":  # these take one image, too few values for statistics
+        calibrate(case.module, tuple(case.inputs.values()), args.dedup)
     params = sum(parameter.numel() for parameter in case.module.parameters())
     facts = {"name": entry.name, "group": entry.group, "file": path.name, "opset": args.opset, "params": params,
              "exporter": "dynamo" if args.dynamo else "torchscript"}  # fmt: skip
@@ -400,7 +408,7 @@ def main():
     parser.add_argument("out", nargs="*", type=Path, help="folder for the models")
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="only models of these names")
     parser.add_argument("--group", action="append", default=[], metavar="GROUP",
-                        help="structures, classification, video, segmentation, detection")  # fmt: skip
+                        help="structures, transformers, classification, video, segmentation, detection")  # fmt: skip
     parser.add_argument("--all", action="store_true", help=f"models over {LARGE_MB} MB too")
     parser.add_argument("--opset", type=int, help="17; 18 with --dynamo")
     parser.add_argument("--dynamo", action="store_true", help="the torch.export exporter instead of TorchScript")

@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 
 mod files;
 mod floors;
+mod links;
 mod words;
 
 type Rule = fn() -> Result<Vec<String>>;
@@ -13,6 +14,7 @@ type Rule = fn() -> Result<Vec<String>>;
 const RULES: &[(&str, Rule)] = &[
     ("floors: crates use only lower floors", floors::check),
     ("sizes: no large file, no long file without a reason", files::check),
+    ("links: pages lead to pages", links::check),
     ("words: nothing of a developer's machine, nothing left undone", words::check),
     ("format: rustfmt", format),
     ("clippy: no warnings", clippy),
