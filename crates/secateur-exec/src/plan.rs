@@ -1,0 +1,188 @@
+//! A model made ready by the engine for one set of input shapes, and tensors to and from it.
+
+use crate::{DType, Data, Tensor, ValueInfo, guard};
+use secateur_diag::{Code, Diagnostic, Result};
+use serde::Serialize;
+use std::sync::Arc;
+use tract_onnx::prelude::{
+    DatumType, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, TVec, TractResult,
+    TypedRunnableModel,
+};
+use tract_onnx::tract_core::value::TValue;
+use tract_onnx::{prelude::Tensor as EngineTensor, tract_hir::internal::TractError};
+
+/// How far the engine rewrites a model before running it. Every level computes the same function; when
+/// rewriting fails the next level is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Operators replaced by the engine's fast kernels.
+    Optimized,
+    /// Graph simplified, plain kernels. Several times slower.
+    Decluttered,
+    /// Operators as they are in the file.
+    Typed,
+}
+
+/// Runs the model for fixed input shapes.
+pub(crate) struct Plan {
+    runnable: Arc<TypedRunnableModel>,
+    pub level: Level,
+    /// Why a higher level failed, if one did.
+    refused: Option<String>,
+}
+
+impl Plan {
+    /// Fixes the inputs' types and shapes (in the model's order) and prepares the model, at `level` or
+    /// the next that works.
+    pub fn build(model: &InferenceModel, inputs: &[(DType, Vec<usize>)], level: Level) -> Result<Self> {
+        let mut first = None;
+        for level in [Level::Optimized, Level::Decluttered, Level::Typed].into_iter().filter(|l| *l >= level)
+        {
+            match engine(|| prepare(model.clone(), inputs, level)) {
+                Ok(runnable) => return Ok(Self { runnable, level, refused: first }),
+                Err(reason) => first = first.or(Some(reason)),
+            }
+        }
+        Err(unfit(first.as_deref().unwrap_or_default()))
+    }
+
+    /// Runs once. Outputs are in the model's order, cast to the declared types where these are known.
+    pub fn run(&self, inputs: Vec<&Tensor>, outputs: &[ValueInfo]) -> Result<Vec<Tensor>> {
+        let run = || -> TractResult<Vec<Tensor>> {
+            let fed = inputs.into_iter().map(|t| Ok(TValue::from(to_engine(t)?)));
+            let values = self.runnable.run(fed.collect::<TractResult<TVec<_>>>()?)?;
+            values
+                .iter()
+                .enumerate()
+                .map(|(i, v)| from_engine(v, outputs.get(i).and_then(|o| o.dtype)))
+                .collect()
+        };
+        engine(run).map_err(|reason| match &self.refused {
+            // A lower level may accept at first what a higher one saw to be wrong.
+            Some(refused) => unfit(refused),
+            None => explain(Code::X002, "the model failed while running", &reason),
+        })
+    }
+}
+
+fn unfit(reason: &str) -> Box<Diagnostic> {
+    explain(Code::X001, "the model cannot be executed on these shapes", reason)
+}
+
+fn prepare(
+    mut model: InferenceModel,
+    inputs: &[(DType, Vec<usize>)],
+    level: Level,
+) -> TractResult<Arc<TypedRunnableModel>> {
+    for (i, (dtype, shape)) in inputs.iter().enumerate() {
+        model.set_input_fact(i, InferenceFact::dt_shape(datum_type(*dtype), shape.as_slice()))?;
+    }
+    let typed = model.into_typed()?;
+    match level {
+        Level::Optimized => typed.into_optimized()?.into_runnable(),
+        Level::Decluttered => typed.into_decluttered()?.into_runnable(),
+        Level::Typed => typed.into_runnable(),
+    }
+}
+
+/// Runs the engine with panics contained; every failure becomes its chain of messages.
+pub(crate) fn engine<T>(f: impl FnOnce() -> Result<T, TractError>) -> Result<T, String> {
+    guard::contained(f)?.map_err(|e| format!("{e:#}"))
+}
+
+/// An error that carries the engine's message and the node it names.
+pub(crate) fn explain(code: Code, title: &str, reason: &str) -> Box<Diagnostic> {
+    const LONGEST: usize = 600;
+    let mut error = Diagnostic::new(code, title);
+    if let Some(node) = node_in(reason) {
+        error = error.at("node", node);
+    }
+    let mut text: String = reason.chars().take(LONGEST).collect();
+    if text.len() < reason.len() {
+        text.push_str(" ...");
+    }
+    error.at("engine", text)
+}
+
+/// The engine writes nodes as `#7 "conv1" ConvHir`; gives `"conv1" (ConvHir)`.
+fn node_in(reason: &str) -> Option<String> {
+    reason.match_indices('#').find_map(|(at, _)| {
+        let rest = reason[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit());
+        let (name, rest) = rest.strip_prefix(" \"")?.split_once('"')?;
+        let op: String = rest.trim_start().chars().take_while(|c| c.is_alphanumeric()).collect();
+        Some(if op.is_empty() { format!("{name:?}") } else { format!("{name:?} ({op})") })
+    })
+}
+
+fn datum_type(dtype: DType) -> DatumType {
+    match dtype {
+        DType::F32 => DatumType::F32,
+        DType::F64 => DatumType::F64,
+        DType::F16 => DatumType::F16,
+        DType::I8 => DatumType::I8,
+        DType::I16 => DatumType::I16,
+        DType::I32 => DatumType::I32,
+        DType::I64 => DatumType::I64,
+        DType::U8 => DatumType::U8,
+        DType::U16 => DatumType::U16,
+        DType::U32 => DatumType::U32,
+        DType::U64 => DatumType::U64,
+        DType::Bool => DatumType::Bool,
+    }
+}
+
+fn to_engine(tensor: &Tensor) -> TractResult<EngineTensor> {
+    let shape = &tensor.shape;
+    match &tensor.data {
+        Data::F32(v) => EngineTensor::from_shape(shape, v),
+        Data::F64(v) => EngineTensor::from_shape(shape, v),
+        Data::F16(v) => EngineTensor::from_shape(shape, v),
+        Data::I8(v) => EngineTensor::from_shape(shape, v),
+        Data::I16(v) => EngineTensor::from_shape(shape, v),
+        Data::I32(v) => EngineTensor::from_shape(shape, v),
+        Data::I64(v) => EngineTensor::from_shape(shape, v),
+        Data::U8(v) => EngineTensor::from_shape(shape, v),
+        Data::U16(v) => EngineTensor::from_shape(shape, v),
+        Data::U32(v) => EngineTensor::from_shape(shape, v),
+        Data::U64(v) => EngineTensor::from_shape(shape, v),
+        Data::Bool(v) => EngineTensor::from_shape(shape, v),
+    }
+}
+
+fn from_engine(value: &EngineTensor, declared: Option<DType>) -> TractResult<Tensor> {
+    let want = match declared {
+        Some(dtype) => datum_type(dtype),
+        None if value.datum_type() == DatumType::TDim => DatumType::I64,
+        None => value.datum_type().unquantized(),
+    };
+    let value = value.cast_to_dt(want)?;
+    let view = value.try_as_plain_ram()?;
+    let data = match want {
+        DatumType::F32 => Data::F32(view.as_slice()?.to_vec()),
+        DatumType::F64 => Data::F64(view.as_slice()?.to_vec()),
+        DatumType::F16 => Data::F16(view.as_slice()?.to_vec()),
+        DatumType::I8 => Data::I8(view.as_slice()?.to_vec()),
+        DatumType::I16 => Data::I16(view.as_slice()?.to_vec()),
+        DatumType::I32 => Data::I32(view.as_slice()?.to_vec()),
+        DatumType::I64 => Data::I64(view.as_slice()?.to_vec()),
+        DatumType::U8 => Data::U8(view.as_slice()?.to_vec()),
+        DatumType::U16 => Data::U16(view.as_slice()?.to_vec()),
+        DatumType::U32 => Data::U32(view.as_slice()?.to_vec()),
+        DatumType::U64 => Data::U64(view.as_slice()?.to_vec()),
+        DatumType::Bool => Data::Bool(view.as_slice()?.to_vec()),
+        other => return Err(TractError::msg(format!("an output of type {other:?} cannot be read"))),
+    };
+    Ok(Tensor { shape: view.shape().to_vec(), data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_node_in_a_message() {
+        assert_eq!(node_in("Evaluating #7 \"a/b\" ConvHir: oops").unwrap(), "\"a/b\" (ConvHir)");
+        assert_eq!(node_in("nothing # \"here"), None);
+    }
+}
