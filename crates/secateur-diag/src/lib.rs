@@ -24,6 +24,11 @@ pub struct Diagnostic {
 /// The result of everything that can fail on account of its input.
 pub type Result<T, E = Box<Diagnostic>> = std::result::Result<T, E>;
 
+/// Short for [`Diagnostic::new`].
+pub fn diag(code: Code, title: impl Into<String>) -> Box<Diagnostic> {
+    Diagnostic::new(code, title)
+}
+
 impl Diagnostic {
     /// A message without a place yet.
     pub fn new(code: Code, title: impl Into<String>) -> Box<Self> {
@@ -45,7 +50,9 @@ impl Diagnostic {
     /// The rendered text, with `level` ("error", "warning") in front of the code.
     pub fn render(&self, level: &str) -> String {
         let mut out = format!("{level}[{}]: {}", self.code, self.title);
-        for (label, text) in self.fields.iter().map(|(l, t)| (*l, t)).chain(self.help.iter().map(|h| ("help", h))) {
+        for (label, text) in
+            self.fields.iter().map(|(l, t)| (*l, t)).chain(self.help.iter().map(|h| ("help", h)))
+        {
             out.push_str(&format!("\n  {label:<6} {}", text.replace('\n', "\n         ")));
         }
         out

@@ -1,0 +1,92 @@
+//! Reshape. <https://onnx.ai/onnx/operators/onnx__Reshape.html>
+
+use secateur_diag::{Code, Result, diag};
+
+use super::forms::no_cost;
+use super::{CoupleCx, FoldCx, InferCx, Op, Port, Relations, ShrinkCx, reshape_atoms};
+use crate::dim::{Dim, Shape};
+use crate::tensor::Tensor;
+
+/// The rows of this file.
+pub const OPS: &[Op] =
+    &[Op { domain: "", name: "Reshape", opsets: &[5, 13, 14, 19, 21], infer, couple, shrink, cost: no_cost, fold }];
+
+/// Resolves `0` and `-1` of a target shape.
+fn target(cx: &InferCx, input: &[Dim], want: &[Dim]) -> Result<Shape> {
+    let keep_zero = cx.node.int_or("allowzero", 0)? != 0;
+    let mut shape = Vec::with_capacity(want.len());
+    let mut wild = None;
+    for (i, d) in want.iter().enumerate() {
+        if d.is(-1) {
+            if wild.replace(i).is_some() {
+                return Err(diag(Code::S002, "more than one -1 in the target shape"));
+            }
+            shape.push(Dim::fixed(1));
+        } else if d.is(0) && !keep_zero {
+            let same = input.get(i).ok_or_else(|| diag(Code::S002, format!("0 at place {i} of the target shape copies an axis that is not there")))?;
+            shape.push(same.clone());
+        } else {
+            shape.push(d.clone());
+        }
+    }
+    let total = Dim::product(input);
+    if let Some(w) = wild {
+        let rest = Dim::product(&shape);
+        shape[w] = match (&total, &rest) {
+            (Some(t), Some(p)) if !p.is(0) => match t.div(p) {
+                Some(q) => q,
+                None if t.constant().is_some() && p.constant().is_some() => {
+                    return Err(diag(Code::S001, format!("{t} elements do not fill a shape of {p} times -1")));
+                }
+                None => cx.unknown(0, w),
+            },
+            _ => cx.unknown(0, w),
+        };
+    } else if let (Some(t), Some(p)) = (total.and_then(|t| t.constant()), Dim::product(&shape).and_then(|p| p.constant())) {
+        if t != p {
+            return Err(diag(Code::S001, format!("{t} elements do not fill a shape of {p}")));
+        }
+    }
+    Ok(shape)
+}
+
+fn infer(cx: &mut InferCx) -> Result<()> {
+    let Some(elem) = cx.elem(0) else { return Ok(()) };
+    let shape = match (cx.shape(0), cx.ints(1)) {
+        (Some(input), Some(want)) => Some(target(cx, input, &want.elems)?),
+        _ => cx.shape(1).and_then(|s| s.first()?.size()).map(|rank| cx.unknowns(0, rank)),
+    };
+    cx.set(0, elem, shape.clone());
+    if let (Some(ints), Some(shape)) = (cx.ints(0), shape) {
+        if shape.len() <= 1 {
+            cx.set_ints(0, elem, crate::graph::Ints { scalar: shape.is_empty(), elems: ints.elems });
+        }
+    }
+    Ok(())
+}
+
+fn couple(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
+    let (x, y) = (Port::In(0), Port::Out(0));
+    reshape_atoms::relate(cx, r, (x, cx.need(x)?), (y, cx.need(y)?));
+    Ok(())
+}
+
+fn shrink(cx: &mut ShrinkCx) -> Result<()> {
+    if !cx.touched(Port::Out(0)) {
+        return Ok(());
+    }
+    let mut want = cx.operand(1)?;
+    for (axis, d) in want.iter_mut().enumerate() {
+        if *d > 0 {
+            *d = cx.len(Port::Out(0), axis)? as i64;
+        }
+    }
+    cx.set_operand(1, Tensor::vec_i64(&want));
+    Ok(())
+}
+
+fn fold(cx: &FoldCx) -> Result<Option<Vec<Tensor>>> {
+    let Some(dims) = cx.node.output(0).and_then(|v| cx.graph.shape(v)) else { return Ok(None) };
+    let dims: Option<Vec<usize>> = dims.iter().map(Dim::size).collect();
+    Ok(dims.zip(cx.input(0)).map(|(dims, t)| vec![Tensor { dims, ..t.clone() }]))
+}

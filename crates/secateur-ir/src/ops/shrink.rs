@@ -1,0 +1,109 @@
+//! What a shrink rule sees and does.
+//!
+//! The driver slices initializers that carry removed elements; a rule changes only what says sizes in other
+//! words: attributes and shape operands.
+
+use secateur_diag::{Code, Result, diag};
+
+use super::couple::Port;
+use crate::dim::Dim;
+use crate::graph::{Graph, Node, ValueId};
+use crate::tensor::Tensor;
+
+/// The kept elements of a value's axis, `None` where all are.
+pub type Kept<'a> = dyn Fn(ValueId, usize) -> Option<&'a [usize]> + 'a;
+
+/// A node in a graph that is being shrunk.
+pub struct ShrinkCx<'a> {
+    graph: &'a mut Graph,
+    node: usize,
+    kept: &'a Kept<'a>,
+    /// Shapes of all values before the removal.
+    before: &'a dyn Fn(ValueId) -> Option<&'a [Dim]>,
+}
+
+impl<'a> ShrinkCx<'a> {
+    /// For the driver.
+    pub fn new(
+        graph: &'a mut Graph,
+        node: usize,
+        kept: &'a Kept<'a>,
+        before: &'a dyn Fn(ValueId) -> Option<&'a [Dim]>,
+    ) -> Self {
+        Self { graph, node, kept, before }
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Node {
+        &self.graph.nodes[self.node]
+    }
+
+    /// The node, to be changed.
+    pub fn node_mut(&mut self) -> &mut Node {
+        &mut self.graph.nodes[self.node]
+    }
+
+    /// Version of the node's operator set.
+    pub fn opset(&self) -> i64 {
+        self.graph.opset(self.node().domain())
+    }
+
+    fn value(&self, port: Port) -> Option<ValueId> {
+        match port {
+            Port::In(i) => self.node().input(i),
+            Port::Out(i) => self.node().output(i),
+        }
+    }
+
+    /// The kept elements of an axis, ascending; `None` where all are kept.
+    pub fn kept(&self, port: Port, axis: usize) -> Option<&'a [usize]> {
+        (self.kept)(self.value(port)?, axis)
+    }
+
+    /// The shape before the removal.
+    pub fn before(&self, port: Port) -> Result<&'a [Dim]> {
+        self.value(port)
+            .and_then(|v| (self.before)(v))
+            .ok_or_else(|| diag(Code::S003, format!("{port:?} has no known shape")))
+    }
+
+    /// The length of an axis after the removal; [`Code::S003`] where it is not a fixed one.
+    pub fn len(&self, port: Port, axis: usize) -> Result<usize> {
+        match self.kept(port, axis) {
+            Some(k) => Ok(k.len()),
+            None => self.before(port)?[axis]
+                .size()
+                .ok_or_else(|| diag(Code::S003, format!("axis {axis} of {port:?} has no fixed length"))),
+        }
+    }
+
+    /// Whether any axis of the tensor loses elements.
+    pub fn touched(&self, port: Port) -> bool {
+        let Some(v) = self.value(port) else { return false };
+        let rank = (self.before)(v).map_or(0, <[Dim]>::len);
+        (0..rank).any(|a| (self.kept)(v, a).is_some())
+    }
+
+    /// Input `i` as constant integers; [`Code::P004`] where it is not a constant.
+    pub fn operand(&self, i: usize) -> Result<Vec<i64>> {
+        self.node().input(i).and_then(|v| self.graph.init(v)).and_then(Tensor::to_i64).ok_or_else(|| {
+            diag(Code::P004, format!("input {i} is not a constant and cannot follow the removal"))
+        })
+    }
+
+    /// Input `i` becomes this constant; added behind the others where there was none.
+    pub fn set_operand(&mut self, i: usize, tensor: Tensor) {
+        let base = match self.node().input(i) {
+            Some(v) => self.graph.value(v).name.clone(),
+            None => {
+                format!("{}.operand{i}", self.value(Port::Out(0)).map_or("", |v| &self.graph.value(v).name))
+            }
+        };
+        let v = self.graph.add_init(&base, tensor);
+        let inputs = &mut self.graph.nodes[self.node].inputs;
+        if inputs.len() <= i {
+            inputs.resize(i + 1, None);
+        }
+        inputs[i] = Some(v);
+    }
+}
