@@ -70,10 +70,13 @@ impl Executor {
             return Err(Diagnostic::new(Code::X001, title));
         }
         let (inputs, outputs) = declared(&proto, &parsed.model);
-        Ok(Self { model: parsed.model, inputs, outputs, level: Level::Optimized, plans: Mutex::default() })
+        let level = if screen::is_quantized(&proto) { Level::Typed } else { Level::Optimized };
+        Ok(Self { model: parsed.model, inputs, outputs, level, plans: Mutex::default() })
     }
 
-    /// The same model, rewritten no further than `level` before it runs.
+    /// The same model, rewritten no further than `level` before it runs. The default is
+    /// [`Level::Optimized`], but [`Level::Typed`] for quantized models, which the engine's rewriting can
+    /// get wrong.
     pub fn with_level(mut self, level: Level) -> Self {
         self.level = level;
         self.plans = Mutex::default();

@@ -65,6 +65,41 @@ fn integer_inputs_and_outputs_pass_through() {
 }
 
 #[test]
+fn a_softmax_between_quantizations_is_right() {
+    use tract_onnx::pb::{ModelProto, TensorProto};
+    let bytes = model(
+        vec![value("x", F32, &[-1, 2])],
+        vec![
+            node("QuantizeLinear", "", &["x", "fine", "zero"], &["xq"]),
+            node("DequantizeLinear", "", &["xq", "fine", "zero"], &["xd"]),
+            node("Softmax", "", &["xd"], &["s"]),
+            node("QuantizeLinear", "", &["s", "unit", "zero"], &["sq"]),
+            node("DequantizeLinear", "", &["sq", "unit", "zero"], &["y"]),
+        ],
+        vec![value("y", F32, &[-1, 2])],
+    );
+    let mut proto = ModelProto::decode(&bytes[..]).unwrap();
+    let scalar = |name: &str, data_type, raw_data: Vec<u8>| TensorProto {
+        name: name.into(),
+        data_type,
+        raw_data: raw_data.into(),
+        ..Default::default()
+    };
+    proto.graph.as_mut().unwrap().initializer.extend([
+        scalar("fine", F32, f32_bytes(&[0.05])),
+        scalar("unit", F32, f32_bytes(&[1.0 / 255.0])),
+        scalar("zero", 2, vec![0]),
+    ]);
+    let e = Executor::from_bytes(&proto.encode_to_vec()).unwrap();
+    let x = [("x", Tensor::f32(&[2, 2], vec![0.0, 2.0, 5.0, 0.0]))];
+    assert_eq!(e.prepare(&x).unwrap(), Level::Typed);
+    let out = e.run(&x).unwrap();
+    for (have, want) in out[0].1.as_f32().unwrap().iter().zip([0.1192, 0.8808, 0.9933, 0.0067]) {
+        assert!((have - want).abs() < 0.004, "{have} {want}");
+    }
+}
+
+#[test]
 fn operators_that_are_lacking_are_named() {
     let bytes = model(
         vec![value("x", F32, &[-1, 3])],
