@@ -82,7 +82,7 @@ fn a_softmax_between_quantizations_is_right() {
     let scalar = |name: &str, data_type, raw_data: Vec<u8>| TensorProto {
         name: name.into(),
         data_type,
-        raw_data: raw_data.into(),
+        raw_data,
         ..Default::default()
     };
     proto.graph.as_mut().unwrap().initializer.extend([
