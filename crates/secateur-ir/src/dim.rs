@@ -77,7 +77,7 @@ impl Dim {
 
     /// The quotient where `other` divides this exactly.
     pub fn div(&self, other: &Dim) -> Option<Dim> {
-        if other.coef == 0 || self.coef % other.coef != 0 {
+        if self.coef.checked_rem(other.coef) != Some(0) {
             return None;
         }
         let mut syms = self.syms.clone();

@@ -98,7 +98,7 @@ pub fn pointwise(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
     let rank = cx.rank(y)?;
     for i in 0..cx.node.inputs.len() {
         let x = Port::In(i);
-        let Some(shape) = cx.shape(x) else { continue };
+        let Some(shape) = cx.shape(x).filter(|s| s.len() <= rank) else { continue };
         for (a, d) in shape.iter().enumerate() {
             let b = a + rank - shape.len();
             if d.is(1) {
@@ -161,6 +161,6 @@ pub fn window(n: &Dim, k: i64, s: i64, d: i64, p: i64, ceil: bool) -> Result<Opt
             format!("the window of {span} is longer than the padded input of {}", len + p),
         ));
     }
-    let steps = if ceil { (room + s - 1) / s } else { room / s };
+    let steps = room / s + i64::from(ceil && room % s != 0);
     Ok(Some(Dim::fixed(steps + 1)))
 }

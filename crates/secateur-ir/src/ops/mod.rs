@@ -11,11 +11,14 @@ use secateur_diag::Result;
 
 use crate::tensor::Tensor;
 
+mod broadcast;
 mod cost;
 mod couple;
+mod float;
 pub mod forms;
 mod infer;
 pub mod reshape_atoms;
+mod scalar;
 mod shrink;
 
 pub use cost::{Cost, CostCx, Term};
@@ -65,11 +68,15 @@ macro_rules! families {
 }
 
 families! {
+    activation
+    arithmetic
+    compare
     conv
-    elementwise
     gemm
     normalization
+    reduce
     reshape
+    select
 }
 
 static TABLE: LazyLock<FxHashMap<(&'static str, &'static str), &'static Op>> =
