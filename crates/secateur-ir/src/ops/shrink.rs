@@ -14,18 +14,18 @@ use crate::tensor::Tensor;
 pub type Kept<'a> = dyn Fn(ValueId, usize) -> Option<&'a [usize]> + 'a;
 
 /// A node in a graph that is being shrunk.
-pub struct ShrinkCx<'a> {
-    graph: &'a mut Graph,
+pub struct ShrinkCx<'g, 'a> {
+    graph: &'g mut Graph,
     node: usize,
     kept: &'a Kept<'a>,
     /// Shapes of all values before the removal.
     before: &'a dyn Fn(ValueId) -> Option<&'a [Dim]>,
 }
 
-impl<'a> ShrinkCx<'a> {
+impl<'g, 'a> ShrinkCx<'g, 'a> {
     /// For the driver.
     pub fn new(
-        graph: &'a mut Graph,
+        graph: &'g mut Graph,
         node: usize,
         kept: &'a Kept<'a>,
         before: &'a dyn Fn(ValueId) -> Option<&'a [Dim]>,
@@ -82,6 +82,24 @@ impl<'a> ShrinkCx<'a> {
         let Some(v) = self.value(port) else { return false };
         let rank = (self.before)(v).map_or(0, <[Dim]>::len);
         (0..rank).any(|a| (self.kept)(v, a).is_some())
+    }
+
+    /// Of an axis that is read as blocks of `inner` elements (heads, groups): how many blocks keep any.
+    ///
+    /// `None` where the axis is whole; [`Code::P004`] where the blocks left are not all of one length.
+    pub fn blocks(&self, port: Port, axis: usize, inner: usize) -> Result<Option<usize>> {
+        let Some(kept) = self.kept(port, axis) else { return Ok(None) };
+        let mut sizes: Vec<(usize, usize)> = Vec::new();
+        for block in kept.iter().map(|e| e / inner.max(1)) {
+            match sizes.last_mut() {
+                Some((b, n)) if *b == block => *n += 1,
+                _ => sizes.push((block, 1)),
+            }
+        }
+        if sizes.windows(2).any(|w| w[0].1 != w[1].1) {
+            return Err(diag(Code::P004, format!("the blocks left of axis {axis} differ in length")));
+        }
+        Ok(Some(sizes.len()))
     }
 
     /// Input `i` as constant integers; [`Code::P004`] where it is not a constant.

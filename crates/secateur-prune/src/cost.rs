@@ -1,0 +1,113 @@
+//! Costs as products of row lengths, so that a plan's cost is known without cutting.
+
+use secateur_coupling::{Axis, Coupling};
+use secateur_diag::{Code, Result, diag};
+use secateur_ir::ops::{self, CostCx, Port};
+use secateur_ir::{Graph, infer};
+
+/// What a model costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Costs {
+    /// Multiply-adds of one sample: convolutions, matrix products and recurrent cells.
+    pub macs: u64,
+    /// Elements of initializers.
+    pub params: u64,
+    /// Bytes of initializers.
+    pub bytes: u64,
+}
+
+/// `coef` times the lengths of rows that can be cut.
+#[derive(Debug, Clone)]
+struct Term {
+    coef: f64,
+    rows: Vec<u32>,
+}
+
+/// The costs of every plan over one coupling.
+#[derive(Debug, Clone)]
+pub struct CostModel {
+    macs: Vec<Term>,
+    params: Vec<Term>,
+    bits: Vec<Term>,
+    lens: Vec<usize>,
+}
+
+impl CostModel {
+    /// `bound` is the coupling's graph with its symbolic sizes replaced by numbers (`infer::bind`).
+    ///
+    /// # Errors
+    /// [`Code::P002`] where a cost depends on a size that is still a symbol.
+    pub fn new(bound: &Graph, coupling: &Coupling) -> Result<Self> {
+        let mut out = Self {
+            macs: Vec::new(),
+            params: Vec::new(),
+            bits: Vec::new(),
+            lens: coupling.rows.iter().map(|r| r.len).collect(),
+        };
+        for node in &bound.nodes {
+            let Some(op) = ops::find(node.domain(), node.op()) else { continue };
+            let cost = (op.cost)(&CostCx { graph: bound, node }).map_err(|e| infer::place(e, bound, node))?;
+            for t in cost.macs {
+                let mut axes = Vec::new();
+                for (port, axis) in t.axes {
+                    let v = match port {
+                        Port::In(i) => node.input(i),
+                        Port::Out(i) => node.output(i),
+                    };
+                    axes.extend(v.map(|v| (v, axis)));
+                }
+                let term = term(bound, coupling, t.coef as f64, &axes).map_err(|e| infer::place(e, bound, node))?;
+                out.macs.push(term);
+            }
+        }
+        let links = bound.links();
+        for v in bound.value_ids().filter(|&v| !links.uses(v).is_empty()) {
+            let Some(t) = bound.init(v) else { continue };
+            let axes: Vec<Axis> = (0..t.dims.len()).map(|a| (v, a)).collect();
+            out.params.push(term(bound, coupling, 1.0, &axes)?);
+            out.bits.push(term(bound, coupling, t.elem.bits() as f64, &axes)?);
+        }
+        Ok(out)
+    }
+
+    /// The costs when row `r` keeps `lens[r]` elements.
+    pub fn of(&self, lens: &[usize]) -> Costs {
+        let sum = |terms: &[Term]| -> f64 {
+            terms.iter().map(|t| t.rows.iter().fold(t.coef, |c, &r| c * lens[r as usize] as f64)).sum()
+        };
+        Costs {
+            macs: sum(&self.macs) as u64,
+            params: sum(&self.params) as u64,
+            bytes: (sum(&self.bits) / 8.0).ceil() as u64,
+        }
+    }
+
+    /// The costs of the whole model.
+    pub fn whole(&self) -> Costs {
+        self.of(&self.lens)
+    }
+
+    /// Row lengths of the whole model.
+    pub fn lens(&self) -> &[usize] {
+        &self.lens
+    }
+}
+
+fn term(bound: &Graph, coupling: &Coupling, coef: f64, axes: &[Axis]) -> Result<Term> {
+    let mut out = Term { coef, rows: Vec::new() };
+    for &axis in axes {
+        match coupling.row_of(axis).filter(|&r| coupling.rows[r as usize].pin.is_none()) {
+            Some(r) => out.rows.push(r),
+            None => {
+                let d = bound.shape(axis.0).and_then(|s| s.get(axis.1));
+                let n = d.and_then(|d| d.size()).ok_or_else(|| {
+                    let name = d.map_or("?".into(), ToString::to_string);
+                    diag(Code::P002, format!("the cost depends on the size {name}"))
+                        .help("give the sizes of the model's inputs, e.g. --dim H=224 --dim W=224")
+                })?;
+                out.coef *= n as f64;
+            }
+        }
+    }
+    Ok(out)
+}
