@@ -9,6 +9,7 @@ use secateur_diag::{Code, Result, diag};
 use super::forms::{no_fold, window};
 use super::{Alternative, Atom, Cost, CostCx, CoupleCx, InferCx, Op, Port, Relation, Relations, ShrinkCx};
 use crate::dim::{Dim, Shape};
+use crate::graph::Node;
 
 /// The rows of this file.
 pub const OPS: &[Op] =
@@ -19,122 +20,153 @@ const W: Port = Port::In(1);
 const B: Port = Port::In(2);
 const Y: Port = Port::Out(0);
 
-/// Output lengths of the spatial axes of a convolution or pooling over `input[2..]`.
-pub(super) fn spatial(cx: &InferCx, input: &[Dim], kernel: &[i64], ceil: bool) -> Result<Shape> {
+/// A list attribute of `len` numbers, all `default` where it is left out.
+pub(super) fn list(node: &Node, name: &str, len: usize, default: i64) -> Result<Vec<i64>> {
+    match node.ints(name)? {
+        Some(v) if v.len() == len => Ok(v.to_vec()),
+        Some(v) => Err(diag(Code::S002, format!("{name} must hold {len} numbers, not {}", v.len()))),
+        None => Ok(vec![default; len]),
+    }
+}
+
+/// Output lengths of a window sliding over the axes `input`, of which the first is axis `first` of output 0.
+pub(super) fn slide(cx: &InferCx, input: &[Dim], first: usize, kernel: &[i64], ceil: bool) -> Result<Shape> {
     let n = kernel.len();
-    let list = |name: &str, len: usize, default: i64| -> Result<Vec<i64>> {
-        match cx.node.ints(name)? {
-            Some(v) if v.len() == len => Ok(v.to_vec()),
-            Some(v) => Err(diag(Code::S002, format!("{name} must hold {len} numbers, not {}", v.len()))),
-            None => Ok(vec![default; len]),
-        }
-    };
-    let strides = list("strides", n, 1)?;
-    let dilations = list("dilations", n, 1)?;
-    let pads = list("pads", 2 * n, 0)?;
+    if input.len() != n {
+        return Err(diag(Code::S001, format!("a window of {n} axes slides over {}", input.len())));
+    }
+    let strides = list(cx.node, "strides", n, 1)?;
+    let dilations = list(cx.node, "dilations", n, 1)?;
+    let pads = list(cx.node, "pads", 2 * n, 0)?;
     let auto = cx.node.string("auto_pad")?.unwrap_or("NOTSET");
     (0..n)
         .map(|i| {
-            let len = &input[i + 2];
+            let (len, k, s, d) = (&input[i], kernel[i], strides[i], dilations[i]);
             let out = match auto {
-                "NOTSET" | "" => {
-                    window(len, kernel[i], strides[i], dilations[i], pads[i].saturating_add(pads[i + n]), ceil)?
-                }
-                "VALID" => window(len, kernel[i], strides[i], dilations[i], 0, ceil)?,
-                "SAME_UPPER" | "SAME_LOWER" => match (len.constant(), strides[i]) {
+                "NOTSET" | "" => window(len, k, s, d, pads[i].saturating_add(pads[i + n]), ceil)?,
+                "VALID" => window(len, k, s, d, 0, ceil)?,
+                "SAME_UPPER" | "SAME_LOWER" => match (len.constant(), s) {
                     (_, 1) => Some(len.clone()),
-                    (Some(l), s) if s > 0 => Some(Dim::fixed((l + s - 1) / s)),
+                    (Some(l), s) if s > 0 => Some(Dim::fixed(l / s + i64::from(l % s > 0))),
                     _ => None,
                 },
                 other => return Err(diag(Code::S002, format!("auto_pad {other:?} is not one of ONNX"))),
             };
-            Ok(out.unwrap_or_else(|| cx.unknown(0, i + 2)))
+            Ok(out.unwrap_or_else(|| cx.unknown(0, first + i)))
         })
         .collect()
 }
 
-fn infer(cx: &mut InferCx) -> Result<()> {
-    let Some(elem) = cx.elem(0) else { return Ok(()) };
-    let (Some(x), Some(w)) = (cx.shape(0), cx.shape(1)) else {
-        cx.set(0, elem, None);
-        return Ok(());
-    };
+/// The kernel's lengths, from the attribute or the weight; `None` where the weight's are not fixed.
+pub(super) fn kernel(node: &Node, w: &[Dim]) -> Result<Option<Vec<i64>>> {
+    let taps = w.get(2..).unwrap_or_default();
+    match node.ints("kernel_shape")? {
+        Some(k) if k.len() != taps.len() => Err(diag(
+            Code::S002,
+            format!("kernel_shape has {} numbers for a weight of rank {}", k.len(), w.len()),
+        )),
+        Some(k) => {
+            if taps.iter().zip(k).any(|(d, &k)| d.constant().is_some_and(|d| d != k)) {
+                return Err(diag(Code::S001, format!("kernel_shape {k:?} differs from the weight's")));
+            }
+            Ok(Some(k.to_vec()))
+        }
+        None => Ok(taps.iter().map(Dim::constant).collect()),
+    }
+}
+
+/// The `group` attribute, checked.
+pub(super) fn groups(node: &Node) -> Result<usize> {
+    let group = node.int_or("group", 1)?;
+    usize::try_from(group)
+        .ok()
+        .filter(|&g| g > 0)
+        .ok_or_else(|| diag(Code::S002, format!("group = {group} must be positive")))
+}
+
+/// Shape of the convolution of `x` by `w`.
+pub(super) fn shape(cx: &InferCx, x: &[Dim], w: &[Dim]) -> Result<Shape> {
     if x.len() < 3 || w.len() != x.len() {
-        return Err(diag(Code::S001, format!("input of rank {} and weight of rank {} do not fit", x.len(), w.len())));
+        return Err(diag(
+            Code::S001,
+            format!("input of rank {} and weight of rank {} do not fit", x.len(), w.len()),
+        ));
     }
-    let group = cx.node.int_or("group", 1)?;
-    if group < 1 {
-        return Err(diag(Code::S002, format!("group = {group} must be positive")));
-    }
-    if let (Some(c), Some(i), Some(o)) = (x[1].constant(), w[1].constant(), w[0].constant()) {
+    let group = groups(cx.node)?;
+    if let (Some(c), Some(i), Some(o)) = (x[1].size(), w[1].size(), w[0].size()) {
         if Some(c) != i.checked_mul(group) {
-            return Err(diag(Code::S001, format!("the input has {c} channels, the weight takes {i} in each of {group} groups")));
+            return Err(diag(
+                Code::S001,
+                format!("the input has {c} channels, the weight takes {i} in each of {group} groups"),
+            ));
         }
         if o % group != 0 {
             return Err(diag(Code::S001, format!("{o} output channels do not divide into {group} groups")));
         }
     }
-    let kernel = match cx.node.ints("kernel_shape")? {
-        Some(k) if k.len() + 2 != w.len() => {
-            return Err(diag(Code::S002, format!("kernel_shape has {} numbers for a weight of rank {}", k.len(), w.len())));
-        }
-        Some(k) => {
-            if w[2..].iter().zip(k).any(|(d, &k)| d.constant().is_some_and(|d| d != k)) {
-                return Err(diag(Code::S001, format!("kernel_shape {k:?} differs from the weight's")));
-            }
-            Some(k.to_vec())
-        }
-        None => w[2..].iter().map(Dim::constant).collect(),
-    };
     let mut shape = vec![x[0].clone(), w[0].clone()];
-    match kernel {
-        Some(k) => shape.extend(spatial(cx, x, &k, false)?),
+    match kernel(cx.node, w)? {
+        Some(k) => shape.extend(slide(cx, &x[2..], 2, &k, false)?),
         None => shape.extend((2..x.len()).map(|a| cx.unknown(0, a))),
     }
-    cx.set(0, elem, Some(shape));
+    Ok(shape)
+}
+
+fn infer(cx: &mut InferCx) -> Result<()> {
+    let Some(elem) = cx.elem(0) else { return Ok(()) };
+    let out = match (cx.shape(0), cx.shape(1)) {
+        (Some(x), Some(w)) => Some(shape(cx, x, w)?),
+        _ => None,
+    };
+    cx.set(0, elem, out);
     Ok(())
 }
 
 fn couple(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
-    let rank = cx.rank(X)?;
-    r.tie(cx, (X, 0), (Y, 0))?;
+    relate(cx, r, X, W, B)
+}
+
+/// The relations of a convolution whose operands are at these ports; the bias may be absent.
+pub(super) fn relate(cx: &CoupleCx, r: &mut Relations, x: Port, w: Port, b: Port) -> Result<()> {
+    let rank = cx.rank(x)?;
+    r.tie(cx, (x, 0), (Y, 0))?;
     for a in 2..rank {
-        for p in [X, W, Y] {
+        for p in [x, w, Y] {
             r.pin(p, a, "a window slides along it");
         }
     }
-    let group = cx.node.int_or("group", 1)? as usize;
-    let (Some(i), Some(o)) = (cx.size(W, 1)?, cx.size(W, 0)?) else { return Ok(()) };
-    if cx.shape(B).is_some() {
-        r.tie(cx, (B, 0), (W, 0))?;
+    let group = groups(cx.node)?;
+    let (Some(i), Some(o)) = (cx.size(w, 1)?, cx.size(w, 0)?) else { return Ok(()) };
+    if cx.shape(b).is_some() {
+        r.tie(cx, (b, 0), (w, 0))?;
     }
-    r.tie(cx, (Y, 1), (W, 0))?;
+    r.tie(cx, (Y, 1), (w, 0))?;
     if group == 1 {
-        return r.contract(cx, (X, 1), (W, 1));
+        return r.contract(cx, (x, 1), (w, 1));
     }
-    let Some(c) = cx.size(X, 1)? else { return Ok(()) };
-    if c != group * i || o % group != 0 {
+    let Some(c) = cx.size(x, 1)? else { return Ok(()) };
+    if Some(c) != group.checked_mul(i) || o % group != 0 {
         return Err(diag(Code::S001, "channels do not divide into the groups"));
     }
     let whole = Alternative {
         label: "groups".into(),
         relations: vec![
             Relation::Atoms(vec![
-                Atom { port: X, axis: 1, size: group, inner: i },
-                Atom { port: W, axis: 0, size: group, inner: o / group },
+                Atom { port: x, axis: 1, size: group, inner: i },
+                Atom { port: w, axis: 0, size: group, inner: o / group },
             ]),
-            Relation::Pin { at: (W, 1), why: "channels within each group stay together".into() },
+            Relation::Pin { at: (w, 1), why: "channels within each group stay together".into() },
         ],
     };
     let inside = Alternative {
         label: "within groups".into(),
         relations: vec![
             Relation::Atoms(vec![
-                Atom { port: X, axis: 1, size: i, inner: 1 },
-                Atom { port: W, axis: 1, size: i, inner: 1 },
+                Atom { port: x, axis: 1, size: i, inner: 1 },
+                Atom { port: w, axis: 1, size: i, inner: 1 },
             ]),
-            Relation::Atoms(vec![Atom { port: W, axis: 0, size: o / group, inner: 1 }]),
-            Relation::Contract { data: (X, 1), weight: Some((W, 1)) },
+            Relation::Atoms(vec![Atom { port: w, axis: 0, size: o / group, inner: 1 }]),
+            Relation::Contract { data: (x, 1), weight: Some((w, 1)) },
         ],
     };
     r.choose(if i == 1 && o == group { vec![whole] } else { vec![whole, inside] });
@@ -142,13 +174,21 @@ fn couple(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
 }
 
 fn shrink(cx: &mut ShrinkCx) -> Result<()> {
+    follow(cx, X, W)
+}
+
+/// `group` after the removal.
+pub(super) fn follow(cx: &mut ShrinkCx, x: Port, w: Port) -> Result<()> {
     let group = cx.node().int_or("group", 1)?;
     // Depthwise and "whole groups" lose input channels without losing columns of the weight.
-    if group > 1 && cx.kept(X, 1).is_some() {
-        let columns = cx.len(W, 1)?.max(1);
-        let channels = cx.len(X, 1)?;
+    if group > 1 && cx.kept(x, 1).is_some() {
+        let columns = cx.len(w, 1)?.max(1);
+        let channels = cx.len(x, 1)?;
         if channels % columns != 0 {
-            return Err(diag(Code::P004, format!("{channels} channels left do not divide into groups of {columns}")));
+            return Err(diag(
+                Code::P004,
+                format!("{channels} channels left do not divide into groups of {columns}"),
+            ));
         }
         cx.node_mut().set_int("group", (channels / columns) as i64);
     }
@@ -156,8 +196,12 @@ fn shrink(cx: &mut ShrinkCx) -> Result<()> {
 }
 
 fn cost(cx: &CostCx) -> Result<Cost> {
-    // Outputs times columns times taps; the groups are in the columns.
-    let mut axes = cx.axes(W)?;
+    taps(cx, W)
+}
+
+/// Outputs times columns times taps; the groups are in the columns.
+pub(super) fn taps(cx: &CostCx, w: Port) -> Result<Cost> {
+    let mut axes = cx.axes(w)?;
     axes.push((Y, 0));
     axes.extend((2..cx.shape(Y)?.len()).map(|a| (Y, a)));
     Ok(Cost::macs(1, axes))
