@@ -72,11 +72,15 @@ families! {
     arithmetic
     compare
     conv
+    conv_transpose
     gemm
     normalization
+    normalized_axes
+    pooling
     reduce
     reshape
     select
+    softmax
 }
 
 static TABLE: LazyLock<FxHashMap<(&'static str, &'static str), &'static Op>> =
