@@ -47,6 +47,8 @@ pub struct Init {
     pub(crate) source: Option<Arc<proto::TensorProto>>,
     pub(crate) extras: Option<Arc<Extras>>,
     pub(crate) dirty: bool,
+    /// The initializer that this one was split from, with which it may be merged again while both are equal.
+    pub copy_of: Option<ValueId>,
 }
 
 /// Anything a node can read or write.
@@ -232,7 +234,7 @@ impl Graph {
                 init.tensor = tensor;
                 init.dirty = true;
             }
-            none => *none = Some(Init { tensor, source: None, extras: None, dirty: true }),
+            none => *none = Some(Init { tensor, source: None, extras: None, dirty: true, copy_of: None }),
         }
     }
 

@@ -13,6 +13,7 @@
 mod attr;
 pub mod constant;
 pub mod dim;
+pub mod edit;
 pub mod graph;
 pub mod infer;
 pub mod module;
@@ -25,6 +26,7 @@ pub mod verify;
 
 pub use attr::norm_axis;
 pub use dim::{Dim, Shape};
+pub use edit::Edit;
 pub use graph::{Graph, Init, Ints, Links, Node, TensorType, Use, Value, ValueId};
 pub use infer::infer;
 pub use module::Module;

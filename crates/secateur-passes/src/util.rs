@@ -1,0 +1,43 @@
+//! Questions that several passes ask.
+
+use secateur_ir::{Dim, Graph, Ints, Node, TensorType, ValueId};
+
+/// Element type and shape, where both are known.
+pub fn full_type(graph: &Graph, v: ValueId) -> Option<(&TensorType, &[Dim])> {
+    let ty = graph.value(v).ty.as_ref()?;
+    Some((ty, ty.shape.as_deref()?))
+}
+
+/// Whether two values have the same element type and, symbols included, the same known shape.
+pub fn same_type(graph: &Graph, a: ValueId, b: ValueId) -> bool {
+    matches!((full_type(graph, a), full_type(graph, b)), (Some((x, _)), Some((y, _))) if x == y)
+}
+
+/// The integers of `v` with their symbols, where they are known.
+pub fn ints(graph: &Graph, v: ValueId) -> Option<Ints> {
+    let value = graph.value(v);
+    if let Some(ints) = &value.ints {
+        return Some(ints.clone());
+    }
+    let t = graph.init(v).filter(|t| t.dims.len() <= 1 && t.len() <= 4096)?;
+    Some(Ints { scalar: t.dims.is_empty(), elems: t.to_i64()?.into_iter().map(Dim::fixed).collect() })
+}
+
+/// The integers of `v`, where all are constants.
+pub fn const_ints(graph: &Graph, v: ValueId) -> Option<Vec<i64>> {
+    ints(graph, v)?.elems.iter().map(Dim::constant).collect()
+}
+
+/// Input `i` as constants: `Some(None)` where it is left out, `None` where it is not constant.
+pub fn optional_ints(graph: &Graph, node: &Node, i: usize) -> Option<Option<Vec<i64>>> {
+    node.input(i).map_or(Some(None), |v| const_ints(graph, v).map(Some))
+}
+
+/// The permutation of a Transpose of this rank; `None` where it is none.
+pub fn permutation(node: &Node, rank: usize) -> Option<Vec<usize>> {
+    let Some(perm) = node.ints("perm").ok()? else { return Some((0..rank).rev().collect()) };
+    let perm: Vec<usize> = perm.iter().map(|&p| usize::try_from(p).ok()).collect::<Option<_>>()?;
+    let mut seen = vec![false; rank];
+    let fits = perm.len() == rank && perm.iter().all(|&p| p < rank && !std::mem::replace(&mut seen[p], true));
+    fits.then_some(perm)
+}
