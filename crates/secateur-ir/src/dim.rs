@@ -15,6 +15,9 @@ pub struct Dim {
     syms: Vec<Arc<str>>,
 }
 
+/// Most symbols in one product.
+const MAX_SYMBOLS: usize = 64;
+
 /// A tensor's shape, outermost axis first.
 pub type Shape = Vec<Dim>;
 
@@ -64,11 +67,15 @@ impl Dim {
         self.syms.iter().any(|s| s.starts_with('?'))
     }
 
-    /// The product, `None` on overflow.
+    /// The product, `None` on overflow and for absurdly many symbols.
     pub fn mul(&self, other: &Dim) -> Option<Dim> {
         let coef = self.coef.checked_mul(other.coef)?;
         if coef == 0 {
             return Some(Dim::fixed(0));
+        }
+        // A chain of squares in a hostile file would double their number at every step.
+        if self.syms.len() + other.syms.len() > MAX_SYMBOLS {
+            return None;
         }
         let mut syms = [self.syms.as_slice(), other.syms.as_slice()].concat();
         syms.sort();

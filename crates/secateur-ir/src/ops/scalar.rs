@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use secateur_diag::Result;
 use secateur_onnx::ElemType;
 
-use super::float::float_fn;
+use super::float::{FloatFn, float_fn};
 use super::{FoldCx, InferCx, broadcast};
 use crate::constant::{int_range, is_float, is_int, map_floats, map_ints};
 use crate::dim::Dim;
@@ -63,6 +63,32 @@ pub fn int_fn(node: &Node, elem: ElemType) -> Result<Option<IntFn>> {
         "GreaterOrEqual" => Box::new(move |x| truth(x[0] >= x[1])),
         _ => return Ok(None),
     }))
+}
+
+/// The least number of inputs; what was found of the others is of no use without them.
+fn arity(op: &str) -> usize {
+    const BINARY: &[&str] = &[
+        "Add",
+        "And",
+        "BitShift",
+        "BitwiseAnd",
+        "BitwiseOr",
+        "BitwiseXor",
+        "Div",
+        "Equal",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "Mod",
+        "Mul",
+        "Or",
+        "PRelu",
+        "Pow",
+        "Sub",
+        "Xor",
+    ];
+    1 + usize::from(BINARY.contains(&op))
 }
 
 /// Whether the value is a size, or a product of sizes: not negative, whatever its symbols stand for.
@@ -174,7 +200,7 @@ fn operand(cx: &InferCx, i: usize) -> Option<(bool, Vec<Num>)> {
 }
 
 /// Floats: a product of sizes stays one as long as its factors are whole, or parts of one.
-fn float_element(op: &str, f: Option<&dyn Fn(&[f64]) -> f64>, x: &[&Num]) -> Option<Dim> {
+fn float_element(op: &str, f: Option<&FloatFn>, x: &[&Num]) -> Option<Dim> {
     if let Some(all) = x.iter().map(|n| n.float()).collect::<Option<Vec<f64>>>() {
         return whole(f64::from(f?(&all) as f32));
     }
@@ -197,7 +223,7 @@ pub fn infer(cx: &mut InferCx, elem: ElemType) -> Result<()> {
         return Ok(());
     }
     let operands: Option<Vec<_>> = (0..cx.node.inputs.len()).map(|i| operand(cx, i)).collect();
-    let Some(operands) = operands else { return Ok(()) };
+    let Some(operands) = operands.filter(|o| o.len() >= arity(cx.node.op())) else { return Ok(()) };
     let mut n = 1;
     for (_, x) in &operands {
         match (n, x.len()) {
@@ -214,7 +240,7 @@ pub fn infer(cx: &mut InferCx, elem: ElemType) -> Result<()> {
     let element = |i: usize| -> Option<Dim> {
         let x: Vec<&Num> = operands.iter().map(|(_, x)| &x[if x.len() == 1 { 0 } else { i }]).collect();
         if is_float(elem_in) {
-            return float_element(cx.node.op(), floats.as_deref(), &x);
+            return float_element(cx.node.op(), floats.as_ref(), &x);
         }
         let dims = x.iter().map(|n| if let Num::Dim(d) = n { Some(d.clone()) } else { None });
         let dims = dims.collect::<Option<Vec<Dim>>>()?;
@@ -238,6 +264,9 @@ pub fn fold(cx: &FoldCx, out: Option<ElemType>) -> Result<Option<Vec<Tensor>>> {
         return Ok(None);
     };
     let Some(elem) = inputs.first().map(|t| t.elem) else { return Ok(None) };
+    if inputs.len() < arity(cx.node.op()) {
+        return Ok(None);
+    }
     // Only Pow mixes types; integers to a float power are left alone.
     let power = cx.node.op() == "Pow" && is_float(elem);
     if inputs.iter().any(|t| t.elem != elem && !(power && (is_float(t.elem) || is_int(t.elem)))) {
