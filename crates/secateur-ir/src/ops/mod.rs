@@ -17,6 +17,7 @@ mod couple;
 mod float;
 pub mod forms;
 mod infer;
+mod moves;
 pub mod reshape_atoms;
 mod scalar;
 mod shrink;
@@ -70,17 +71,25 @@ macro_rules! families {
 families! {
     activation
     arithmetic
+    cast
     compare
+    concat
+    constant
     conv
     conv_transpose
+    flatten
     gemm
+    identity
     normalization
     normalized_axes
     pooling
     reduce
     reshape
     select
+    shape
     softmax
+    squeeze
+    transpose
 }
 
 static TABLE: LazyLock<FxHashMap<(&'static str, &'static str), &'static Op>> =

@@ -4,6 +4,7 @@
 //! words: attributes and shape operands.
 
 use secateur_diag::{Code, Result, diag};
+use secateur_onnx::ElemType;
 
 use super::couple::Port;
 use crate::dim::Dim;
@@ -107,6 +108,21 @@ impl<'g, 'a> ShrinkCx<'g, 'a> {
         self.node().input(i).and_then(|v| self.graph.init(v)).and_then(Tensor::to_i64).ok_or_else(|| {
             diag(Code::P004, format!("input {i} is not a constant and cannot follow the removal"))
         })
+    }
+
+    /// Input `i` as integers known before the removal, whether constant or computed from constants and sizes;
+    /// [`Code::P004`] where they are not.
+    pub fn known(&self, i: usize) -> Result<Vec<i64>> {
+        let computed = || super::infer::ints_of(self.graph, self.node().input(i)?);
+        match self.operand(i) {
+            Ok(v) => Ok(v),
+            Err(e) => computed().and_then(|t| t.elems.iter().map(Dim::constant).collect()).ok_or(e),
+        }
+    }
+
+    /// Element type, where the tensor is there and its type known.
+    pub fn elem(&self, port: Port) -> Option<ElemType> {
+        self.graph.value(self.value(port)?).ty.as_ref().map(|t| t.elem)
     }
 
     /// Input `i` becomes this constant; added behind the others where there was none.
