@@ -78,16 +78,20 @@ families! {
     conv
     conv_transpose
     flatten
+    gather
     gemm
     identity
     normalization
     normalized_axes
     pooling
+    range
     reduce
     reshape
     select
     shape
+    slice
     softmax
+    split
     squeeze
     transpose
 }

@@ -7,7 +7,7 @@ use secateur_diag::Result;
 use secateur_onnx::ElemType;
 
 use super::forms::{no_cost, no_fold, no_shrink, pinned};
-use super::moves::X;
+use super::moves::{X, constants};
 use super::{CoupleCx, FoldCx, InferCx, Op, Relations};
 use crate::attr::norm_axis;
 use crate::dim::Dim;
@@ -95,15 +95,25 @@ fn places_read(graph: &Graph, v: ValueId, len: usize) -> Option<Vec<bool>> {
         if !node.inputs.contains(&Some(v)) {
             continue;
         }
-        if !node.is("Gather") || node.input(0) != Some(v) || node.input(1) == Some(v) {
+        if node.input(0) != Some(v) || node.inputs[1..].contains(&Some(v)) {
             return None;
         }
-        let index = super::infer::ints_of(graph, node.input(1)?)?;
-        for d in index.elems {
-            *read.get_mut(norm_axis(d.constant()?, len).ok()?)? = true;
+        for place in reader(&CoupleCx { graph, node }, len)? {
+            *read.get_mut(place)? = true;
         }
     }
     Some(read)
+}
+
+/// The elements of a vector of length `len` that this node reads of its first input.
+fn reader(cx: &CoupleCx, len: usize) -> Option<Vec<usize>> {
+    match cx.node.op() {
+        "Gather" if cx.node.domain().is_empty() => {
+            constants(cx, 1)?.into_iter().map(|i| norm_axis(i, len).ok()).collect()
+        }
+        "Slice" if cx.node.domain().is_empty() => super::slice::chosen(cx, len),
+        _ => None,
+    }
 }
 
 fn fold(cx: &FoldCx) -> Result<Option<Vec<Tensor>>> {
