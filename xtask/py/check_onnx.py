@@ -5,9 +5,10 @@
     check_onnx.py A.onnx B.onnx                 the same for both, and compare their outputs
     check_onnx.py --stdin < pairs.jsonl         one answer line for each request line
 
-A request line is {"a": "A.onnx", "b": "B.onnx", "dims": {"T": 12}, "batch": 2, "seed": 0, "data": "X.npy"};
-everything but "a" may be left out and then comes from the command line. {"quit": true} ends the batch. A bare
-JSON array ["A.onnx", "B.onnx"] or string is taken as well. Lines are answered in order, and flushed one by one.
+A request line is {"a": "A.onnx", "b": "B.onnx", "dims": {"T": 12}, "batch": 2, "seed": 0, "int_max": 7,
+"data": "X.npy"}; everything but "a" may be left out and then comes from the command line. {"quit": true} ends the
+batch. A bare JSON array ["A.onnx", "B.onnx"] or string is taken as well. Lines are answered in order, and flushed one
+by one.
 
 The answer is one JSON object:
 
@@ -19,8 +20,9 @@ The answer is one JSON object:
     ok        true if both models are valid and both ran
 
 Inputs are seeded random numbers of the declared types and shapes. Symbolic dims are --dim NAME=N, else --batch
-for a leading dim, else 8. Integer inputs are drawn from 0..--int-max, bool inputs are true or false. `--data X.npy`
-gives the first input, `--data NAME=X.npy` any input; its samples are cut to --batch unless --all-data.
+for a leading dim, else 8. Integer inputs are drawn from 0..--int-max (0 or 1 if "mask" or "type" is in the name), bool
+inputs are true or false. `--data X.npy` gives the first input, `--data NAME=X.npy` any input; its samples are cut to
+--batch unless --all-data.
 
 Exit code: 0 all valid and ran, 1 otherwise, 2 wrong usage.
 """
@@ -86,7 +88,16 @@ def shape_of(declared, dims, batch):
     return out
 
 
-def make_inputs(sess, dims, batch, seed, data, args):
+def random_integers(rng, name, shape, int_max):
+    """Ids below a small bound; masks and segment ids are 0 or 1, and a mask keeps its first position."""
+    flag = "mask" in name or "type" in name
+    array = rng.integers(0, min(int_max, 1) if flag else int_max, shape, endpoint=True)
+    if "mask" in name and array.ndim > 0 and array.shape[-1] > 0:
+        array[..., 0] = 1
+    return array
+
+
+def make_inputs(sess, dims, batch, seed, data, int_max, args):
     """One array for each model input; the same seed gives the same arrays whatever the order of the inputs."""
     feeds = {}
     dims = dict(dims)
@@ -109,7 +120,7 @@ def make_inputs(sess, dims, batch, seed, data, args):
         if dtype is np.bool_:
             array = rng.random(shape) < 0.7
         elif np.issubdtype(dtype, np.integer):
-            array = rng.integers(0, args.int_max, shape, endpoint=True)
+            array = random_integers(rng, value.name, shape, int_max)
         else:
             array = rng.standard_normal(shape)
         feeds[value.name] = np.asarray(array).astype(dtype)
@@ -168,7 +179,7 @@ def examine(request, args):
         try:
             sess = session(path, args)
             if feeds is None:
-                feeds = make_inputs(sess, dims, batch, seed, data, args)
+                feeds = make_inputs(sess, dims, batch, seed, data, request.get("int_max", args.int_max), args)
             names = [value.name for value in sess.get_outputs()]
             wanted = {value.name: feeds[value.name] for value in sess.get_inputs()}
             results.append(dict(zip(names, sess.run(names, wanted))))

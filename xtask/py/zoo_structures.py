@@ -1056,7 +1056,7 @@ def activations():
     """One of each activation that exporters spell differently."""
     kinds = [nn.PReLU(19), nn.PReLU(), nn.SELU(), nn.CELU(0.7), nn.GELU(), nn.GELU(approximate="tanh"), nn.Mish(),
              nn.Hardtanh(-1, 2), nn.Softsign(), nn.LogSigmoid(), nn.Softplus(2.0), nn.Hardswish(), nn.SiLU(),
-             nn.RReLU(), nn.Threshold(0.0, 0.0), nn.Tanhshrink(), nn.Softshrink(0.3)]  # fmt: skip
+             nn.LeakyReLU(0.2), nn.Threshold(0.0, 0.0), nn.Tanhshrink(), nn.Softshrink(0.3)]  # fmt: skip
     layers = [conv_bn(3, 19, 3, 2, act=None)]
     for kind in kinds:
         layers += [kind, Residual(nn.Conv2d(19, 19, 1))]
