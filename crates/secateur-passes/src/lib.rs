@@ -13,13 +13,17 @@
 use secateur_diag::Result;
 use secateur_ir::Graph;
 
+mod batchnorm;
 mod compose;
 mod constants;
 mod dead;
 mod driver;
 mod fold;
 mod identity;
+mod shape;
+mod shape_inputs;
 mod shared;
+mod shuffle;
 mod util;
 
 pub use driver::{After, Options, PassReport, Report, finish, prepare, run, simplify};
@@ -35,8 +39,20 @@ pub struct Pass {
 }
 
 /// The passes of [`simplify`], in order, then those that only [`prepare`] and [`finish`] run.
-pub const PASSES: &[Pass] =
-    &[constants::PASS, fold::PASS, identity::PASS, compose::PASS, dead::PASS, shared::SPLIT, shared::MERGE];
+#[rustfmt::skip] // one row a pass
+pub const PASSES: &[Pass] = &[
+    constants::PASS,
+    fold::PASS,
+    shape::PASS,
+    shape_inputs::PASS,
+    identity::PASS,
+    compose::PASS,
+    batchnorm::PASS,
+    shuffle::PASS,
+    dead::PASS,
+    shared::SPLIT,
+    shared::MERGE,
+];
 
 /// By name.
 pub fn find(name: &str) -> Option<&'static Pass> {

@@ -1,6 +1,7 @@
 //! Questions that several passes ask.
 
-use secateur_ir::{Dim, Graph, Ints, Node, TensorType, ValueId};
+use half::f16;
+use secateur_ir::{Dim, ElemType, Graph, Ints, Node, Tensor, TensorType, ValueId};
 
 /// Element type and shape, where both are known.
 pub fn full_type(graph: &Graph, v: ValueId) -> Option<(&TensorType, &[Dim])> {
@@ -40,4 +41,32 @@ pub fn permutation(node: &Node, rank: usize) -> Option<Vec<usize>> {
     let mut seen = vec![false; rank];
     let fits = perm.len() == rank && perm.iter().all(|&p| p < rank && !std::mem::replace(&mut seen[p], true));
     fits.then_some(perm)
+}
+
+/// All elements of a floating tensor.
+pub fn to_f64(t: &Tensor) -> Option<Vec<f64>> {
+    match t.elem {
+        ElemType::F64 => Some(t.bytes()?.as_chunks::<8>().0.iter().map(|c| f64::from_le_bytes(*c)).collect()),
+        _ => Some(t.to_f32()?.into_iter().map(f64::from).collect()),
+    }
+}
+
+/// A tensor of type `f16`, `f32` or `f64`; `None` for other types and where a value is not finite in it.
+pub fn from_f64(elem: ElemType, dims: &[usize], values: &[f64]) -> Option<Tensor> {
+    let finite = |x: f64| x.is_finite();
+    let bytes: Option<Vec<u8>> = match elem {
+        ElemType::F64 => {
+            values.iter().all(|&v| finite(v)).then(|| values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        }
+        ElemType::F32 => values
+            .iter()
+            .all(|&v| finite((v as f32).into()))
+            .then(|| values.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect()),
+        ElemType::F16 => values
+            .iter()
+            .all(|&v| finite(f16::from_f64(v).into()))
+            .then(|| values.iter().flat_map(|v| f16::from_f64(*v).to_le_bytes()).collect()),
+        _ => None,
+    };
+    Some(Tensor::from_bytes(elem, dims.to_vec(), bytes?))
 }
