@@ -77,12 +77,14 @@ families! {
     constant
     conv
     conv_transpose
+    expand
     flatten
     gather
     gemm
     identity
     normalization
     normalized_axes
+    pad
     pooling
     range
     reduce
