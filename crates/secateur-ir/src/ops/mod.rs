@@ -71,12 +71,15 @@ macro_rules! families {
 families! {
     activation
     arithmetic
+    attention
+    attention_ort
     cast
     compare
     concat
     constant
     conv
     conv_transpose
+    einsum
     expand
     flatten
     gather
@@ -87,6 +90,7 @@ families! {
     pad
     pooling
     range
+    recurrent
     reduce
     reshape
     select
