@@ -49,6 +49,7 @@ codes! {
     P005 "invalid budget or option" "A budget or option is malformed or out of range."
     X001 "the model cannot be executed" "The executor does not support an operator or shape of this model."
     X002 "execution failed" "The executor reported an error while running the model."
+    X003 "the fidelity is below the wanted one" "Two models were compared and differ by more than --min-fidelity allows."
     D001 "the data file cannot be read" "The file is not a .npy array of float32 or uint8, or it is truncated."
     D002 "the data do not fit the model's input" "Rank, channels or size of the samples differ from the input's shape."
     D003 "invalid preparation" "Scale, mean or std are malformed, zero or not one per channel."

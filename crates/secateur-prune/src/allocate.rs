@@ -4,7 +4,7 @@ use secateur_coupling::Coupling;
 use secateur_diag::{Code, Result, diag};
 use secateur_ir::Graph;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Limit};
 use crate::cost::CostModel;
 use crate::plan::Plan;
 use crate::select::Selection;
@@ -42,6 +42,9 @@ pub fn allocate(
     scope: Scope,
     selection: &Selection,
 ) -> Result<Plan> {
+    if budget.limits.iter().any(|(l, _)| *l == Limit::Macs) {
+        costs.macs_known()?;
+    }
     let allowed = selection.groups(graph, coupling)?;
     let candidates: Vec<Candidate> = coupling
         .groups
@@ -62,6 +65,9 @@ pub fn allocate(
     };
     let met = |keep: &[usize]| budget.met(&cost_of(keep), &whole);
     let least: Vec<usize> = candidates.iter().map(|c| fit(c, c.min, selection.round_to)).collect();
+    if !met(&least) && selection.force {
+        return Ok(removal(coupling, &candidates, &least));
+    }
     if !met(&least) {
         return Err(unreachable(coupling, &candidates, budget, &cost_of(&least), &whole));
     }
@@ -70,13 +76,23 @@ pub fn allocate(
         Scope::Global => by_score(&candidates, selection.round_to, &met),
     };
     refill(&candidates, selection.round_to, &mut keep, &met);
-    let removed =
-        candidates.iter().zip(&keep).flat_map(|(c, &k)| c.classes[..c.classes.len() - k].iter().copied()).collect();
-    Ok(Plan::new(coupling, removed))
+    Ok(removal(coupling, &candidates, &keep))
 }
 
-fn candidate(g: &secateur_coupling::Group, scores: &[Option<f64>], selection: &Selection) -> Option<Candidate> {
-    let mut rated: Vec<(f64, u32)> = g.classes.iter().map(|&c| Some((scores[c as usize]?, c))).collect::<Option<_>>()?;
+/// The plan that keeps `keep[g]` classes of each candidate group.
+fn removal(coupling: &Coupling, candidates: &[Candidate], keep: &[usize]) -> Plan {
+    let gone =
+        candidates.iter().zip(keep).flat_map(|(c, &k)| c.classes[..c.classes.len() - k].iter().copied());
+    Plan::new(coupling, gone.collect())
+}
+
+fn candidate(
+    g: &secateur_coupling::Group,
+    scores: &[Option<f64>],
+    selection: &Selection,
+) -> Option<Candidate> {
+    let mut rated: Vec<(f64, u32)> =
+        g.classes.iter().map(|&c| Some((scores[c as usize]?, c))).collect::<Option<_>>()?;
     // Not-a-number sorts last: what cannot be rated stays.
     rated.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let mean = rated.iter().map(|r| r.0).sum::<f64>() / rated.len() as f64;
@@ -114,7 +130,10 @@ fn step(c: &Candidate, round_to: usize) -> usize {
 /// The largest common share of classes that is within the budget.
 fn by_share(candidates: &[Candidate], round_to: usize, met: &dyn Fn(&[usize]) -> bool) -> Vec<usize> {
     let at = |share: f64| -> Vec<usize> {
-        candidates.iter().map(|c| fit(c, (c.classes.len() as f64 * share).round() as usize, round_to)).collect()
+        candidates
+            .iter()
+            .map(|c| fit(c, (c.classes.len() as f64 * share).round() as usize, round_to))
+            .collect()
     };
     let (mut low, mut high) = (0.0, 1.0);
     if met(&at(high)) {
@@ -153,7 +172,8 @@ fn refill(candidates: &[Candidate], round_to: usize, keep: &mut [usize], met: &d
     let next = |g: usize, keep: &[usize]| {
         let c = &candidates[g];
         let k = (keep[g] / step(c, round_to) + 1) * step(c, round_to);
-        (keep[g] < c.classes.len()).then(|| (c.relative[c.classes.len() - keep[g] - 1], k.min(c.classes.len())))
+        (keep[g] < c.classes.len())
+            .then(|| (c.relative[c.classes.len() - keep[g] - 1], k.min(c.classes.len())))
     };
     let mut open: Vec<usize> = (0..candidates.len()).collect();
     // Each round gives every group at most one step and drops those that do not fit any more.
@@ -197,6 +217,8 @@ fn unreachable(
     let e = e.at("groups", format!("{} of {} may be pruned", candidates.len(), coupling.groups.len()));
     match inexact {
         0 => e.help("see what is pinned and why: secateur inspect MODEL --groups"),
-        n => e.help(format!("{n} groups are inexact and need --allow-inexact; see secateur inspect MODEL --groups")),
+        n => e.help(format!(
+            "{n} groups are inexact and need --allow-inexact; see secateur inspect MODEL --groups"
+        )),
     }
 }

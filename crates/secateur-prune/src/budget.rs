@@ -42,7 +42,8 @@ impl Amount {
                 .help("a share as in 50% or 0.5, or a figure as in 20M, 300k or 1.5MB")
         };
         let t = text.trim();
-        let (number, unit) = t.split_at(t.find(|c: char| c.is_ascii_alphabetic() || c == '%').unwrap_or(t.len()));
+        let (number, unit) =
+            t.split_at(t.find(|c: char| c.is_ascii_alphabetic() || c == '%').unwrap_or(t.len()));
         let number: f64 = number.trim().parse().map_err(|_| bad())?;
         let scale = match unit.trim() {
             "%" => return share(number / 100.0).ok_or_else(bad),
@@ -80,7 +81,7 @@ impl Limit {
     /// The figure that is limited.
     pub fn of(self, costs: &Costs) -> u64 {
         match self {
-            Limit::Macs => costs.macs,
+            Limit::Macs => costs.macs.unwrap_or(0),
             Limit::Params => costs.params,
             Limit::Bytes => costs.bytes,
         }

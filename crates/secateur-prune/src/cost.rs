@@ -9,7 +9,8 @@ use secateur_ir::{Graph, infer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Costs {
     /// Multiply-adds of one sample: convolutions, matrix products and recurrent cells.
-    pub macs: u64,
+    /// `None` where they depend on a size that is not given.
+    pub macs: Option<u64>,
     /// Elements of initializers.
     pub params: u64,
     /// Bytes of initializers.
@@ -26,7 +27,7 @@ struct Term {
 /// The costs of every plan over one coupling.
 #[derive(Debug, Clone)]
 pub struct CostModel {
-    macs: Vec<Term>,
+    macs: Result<Vec<Term>>,
     params: Vec<Term>,
     bits: Vec<Term>,
     lens: Vec<usize>,
@@ -36,28 +37,18 @@ impl CostModel {
     /// `bound` is the coupling's graph with its symbolic sizes replaced by numbers (`infer::bind`).
     ///
     /// # Errors
-    /// [`Code::P002`] where a cost depends on a size that is still a symbol.
+    /// Those of the operators' cost rules. Multiply-adds that depend on a size that is still a symbol are
+    /// not an error until [`CostModel::macs_known`] is asked.
     pub fn new(bound: &Graph, coupling: &Coupling) -> Result<Self> {
         let mut out = Self {
-            macs: Vec::new(),
+            macs: mac_terms(bound, coupling),
             params: Vec::new(),
             bits: Vec::new(),
             lens: coupling.rows.iter().map(|r| r.len).collect(),
         };
-        for node in &bound.nodes {
-            let Some(op) = ops::find(node.domain(), node.op()) else { continue };
-            let cost = (op.cost)(&CostCx { graph: bound, node }).map_err(|e| infer::place(e, bound, node))?;
-            for t in cost.macs {
-                let mut axes = Vec::new();
-                for (port, axis) in t.axes {
-                    let v = match port {
-                        Port::In(i) => node.input(i),
-                        Port::Out(i) => node.output(i),
-                    };
-                    axes.extend(v.map(|v| (v, axis)));
-                }
-                let term = term(bound, coupling, t.coef as f64, &axes).map_err(|e| infer::place(e, bound, node))?;
-                out.macs.push(term);
+        if let Err(e) = &out.macs {
+            if e.code != Code::P002 {
+                return Err(e.clone());
             }
         }
         let links = bound.links();
@@ -76,10 +67,18 @@ impl CostModel {
             terms.iter().map(|t| t.rows.iter().fold(t.coef, |c, &r| c * lens[r as usize] as f64)).sum()
         };
         Costs {
-            macs: sum(&self.macs) as u64,
+            macs: self.macs.as_ref().ok().map(|t| sum(t) as u64),
             params: sum(&self.params) as u64,
             bytes: (sum(&self.bits) / 8.0).ceil() as u64,
         }
+    }
+
+    /// Nothing, or why the multiply-adds are not known.
+    ///
+    /// # Errors
+    /// [`Code::P002`] naming the node and the size.
+    pub fn macs_known(&self) -> Result<()> {
+        self.macs.as_ref().map(|_| ()).map_err(Clone::clone)
     }
 
     /// The costs of the whole model.
@@ -91,6 +90,23 @@ impl CostModel {
     pub fn lens(&self) -> &[usize] {
         &self.lens
     }
+}
+
+fn mac_terms(bound: &Graph, coupling: &Coupling) -> Result<Vec<Term>> {
+    let mut out = Vec::new();
+    for node in &bound.nodes {
+        let Some(op) = ops::find(node.domain(), node.op()) else { continue };
+        let place = |e| infer::place(e, bound, node);
+        for t in (op.cost)(&CostCx { graph: bound, node }).map_err(place)?.macs {
+            let value = |port| match port {
+                Port::In(i) => node.input(i),
+                Port::Out(i) => node.output(i),
+            };
+            let axes: Vec<Axis> = t.axes.iter().filter_map(|&(p, a)| Some((value(p)?, a))).collect();
+            out.push(term(bound, coupling, t.coef as f64, &axes).map_err(place)?);
+        }
+    }
+    Ok(out)
 }
 
 fn term(bound: &Graph, coupling: &Coupling, coef: f64, axes: &[Axis]) -> Result<Term> {

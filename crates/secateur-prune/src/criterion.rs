@@ -30,9 +30,9 @@ pub fn score(graph: &Graph, coupling: &Coupling, criterion: Criterion) -> Result
         Criterion::L2 => Ok(norms(graph, coupling, |w| f64::from(w) * f64::from(w), f64::sqrt)),
         Criterion::Fpgm => Ok(fpgm(graph, coupling)),
         Criterion::BatchNormScale => batch_norm(graph, coupling),
-        Criterion::Random(seed) => {
-            Ok((0..coupling.classes.len() as u64).map(|c| Some(hash(seed, c) as f64 / u64::MAX as f64)).collect())
-        }
+        Criterion::Random(seed) => Ok((0..coupling.classes.len() as u64)
+            .map(|c| Some(hash(seed, c) as f64 / u64::MAX as f64))
+            .collect()),
     }
 }
 
@@ -54,7 +54,12 @@ fn numbers(t: &Tensor) -> Option<Vec<f32>> {
 }
 
 /// Mean of `f` over all weights of the class, through `end`.
-fn norms(graph: &Graph, coupling: &Coupling, f: impl Fn(f32) -> f64, end: impl Fn(f64) -> f64) -> Vec<Option<f64>> {
+fn norms(
+    graph: &Graph,
+    coupling: &Coupling,
+    f: impl Fn(f32) -> f64,
+    end: impl Fn(f64) -> f64,
+) -> Vec<Option<f64>> {
     // By row and index: sum and count over the weights that have the row as an axis.
     let mut sums: Vec<Vec<(f64, f64)>> = vec![Vec::new(); coupling.rows.len()];
     let mut axes: FxHashMap<ValueId, Vec<(usize, u32)>> = FxHashMap::default();

@@ -16,7 +16,7 @@ pub mod surgery;
 
 pub use allocate::{Scope, allocate};
 pub use budget::{Amount, Budget, Limit};
-pub use cost::{Costs, CostModel};
+pub use cost::{CostModel, Costs};
 pub use criterion::{Criterion, score};
 pub use plan::Plan;
 pub use select::Selection;

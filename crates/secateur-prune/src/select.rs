@@ -18,6 +18,8 @@ pub struct Selection {
     pub min_keep: usize,
     /// Lengths of cut axes become multiples of this.
     pub round_to: usize,
+    /// Where the budget cannot be met, prune to the minimum rather than fail.
+    pub force: bool,
 }
 
 fn set(patterns: &[String]) -> Result<GlobSet> {
@@ -38,7 +40,12 @@ impl Selection {
         let links = graph.links();
         let mut hit = vec![false; self.only.len() + self.skip.len()];
         // Every name in the graph counts as matched, also of groups that cannot be pruned anyway.
-        for name in graph.nodes.iter().map(|n| n.name()).chain(graph.value_ids().map(|v| graph.value(v).name.as_str())) {
+        for name in graph
+            .nodes
+            .iter()
+            .map(|n| n.name())
+            .chain(graph.value_ids().map(|v| graph.value(v).name.as_str()))
+        {
             only.matches(name).into_iter().for_each(|i| hit[i] = true);
             skip.matches(name).into_iter().for_each(|i| hit[self.only.len() + i] = true);
         }

@@ -14,7 +14,8 @@ use crate::plan::Plan;
 /// [`Code::P004`] where an operator cannot follow, [`Code::S003`] where shapes come out otherwise than planned.
 /// The graph is then half-changed and to be thrown away.
 pub fn apply(graph: &mut Graph, coupling: &Coupling, plan: &Plan) -> Result<()> {
-    let shapes: Vec<Option<Vec<Dim>>> = graph.value_ids().map(|v| graph.shape(v).map(<[Dim]>::to_vec)).collect();
+    let shapes: Vec<Option<Vec<Dim>>> =
+        graph.value_ids().map(|v| graph.shape(v).map(<[Dim]>::to_vec)).collect();
     let before = |v: ValueId| shapes.get(v.index()).and_then(|s| s.as_deref());
     let kept = |v: ValueId, a: usize| plan.kept(coupling, (v, a));
     let touched = |v: ValueId| (0..before(v).map_or(0, <[Dim]>::len)).any(|a| kept(v, a).is_some());
@@ -47,7 +48,10 @@ pub fn apply(graph: &mut Graph, coupling: &Coupling, plan: &Plan) -> Result<()> 
             let got = graph.shape(v).and_then(|s| s.get(a));
             if got != Some(&want) && (want.size().is_some() || kept(v, a).is_some()) {
                 let got = got.map_or("nothing".into(), ToString::to_string);
-                let e = diag(Code::S003, format!("{} should have length {want}, not {got}", describe_axis(graph, (v, a))));
+                let e = diag(
+                    Code::S003,
+                    format!("{} should have length {want}, not {got}", describe_axis(graph, (v, a))),
+                );
                 return Err(match graph.links().def(v) {
                     Some(n) => infer::place(e, graph, &graph.nodes[n]),
                     None => e,

@@ -1,0 +1,44 @@
+//! Options of commands that take data.
+
+use std::path::PathBuf;
+
+use secateur_diag::Result;
+use secateur_exec::{Preparation, Recipe};
+
+/// How stored samples become what the model wants.
+#[derive(clap::Args, Clone, Default)]
+pub struct Preparing {
+    /// Factor of the stored numbers, e.g. 1/255.
+    #[arg(long, value_name = "FACTOR")]
+    scale: Option<String>,
+    /// Subtracted after scaling, one for all channels or one each, e.g. 0.485,0.456,0.406.
+    #[arg(long, value_name = "LIST")]
+    mean: Option<String>,
+    /// Divided by after that, e.g. 0.229,0.224,0.225.
+    #[arg(long, value_name = "LIST")]
+    std: Option<String>,
+    /// A TOML file with scale, mean and std, at its top or in [input.NAME].
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scale", "mean", "std"])]
+    recipe: Option<PathBuf>,
+}
+
+impl Preparing {
+    /// The preparation of every input.
+    ///
+    /// # Errors
+    /// D003.
+    pub fn recipe(&self) -> Result<Recipe> {
+        match &self.recipe {
+            Some(path) => Recipe::open(path),
+            None => {
+                let text = |t: &Option<String>, or: &str| t.clone().unwrap_or_else(|| or.to_owned());
+                let p = Preparation::parse(
+                    &text(&self.scale, "1"),
+                    &text(&self.mean, "0"),
+                    &text(&self.std, "1"),
+                )?;
+                Ok(Recipe::from(p))
+            }
+        }
+    }
+}

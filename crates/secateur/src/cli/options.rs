@@ -1,0 +1,162 @@
+//! Options that `inspect`, `prune` and `compile` share.
+
+use clap::ValueEnum;
+use secateur_diag::{Code, Result, diag};
+use secateur_prune::{Amount, Budget, Criterion, Limit, Scope, Selection};
+
+use crate::prune::Request;
+
+/// How classes are rated.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum CriterionName {
+    /// Mean absolute weight.
+    L1,
+    /// Root mean square weight.
+    L2,
+    /// Distance from the other members of the group.
+    Fpgm,
+    /// Absolute BatchNormalization scale; BatchNormalization is then not folded.
+    BnScale,
+    /// By chance, from --seed.
+    Random,
+}
+
+/// How groups share the budget.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ScopeName {
+    /// Every group keeps the same share.
+    Layer,
+    /// All groups compete.
+    Global,
+}
+
+/// Sizes of symbolic dimensions.
+#[derive(clap::Args, Clone, Default)]
+pub struct Dims {
+    /// Size of a symbolic dimension of the inputs, for counting costs.
+    #[arg(long = "dim", value_name = "NAME=N")]
+    pub dims: Vec<String>,
+}
+
+/// What may be pruned.
+#[derive(clap::Args, Clone)]
+pub struct Pruning {
+    /// Multiply-adds of one sample at most: 50%, 20M.
+    #[arg(long, value_name = "AMOUNT")]
+    macs: Option<String>,
+    /// Parameters at most: 50%, 200k.
+    #[arg(long, value_name = "AMOUNT")]
+    params: Option<String>,
+    /// Bytes of weights at most: 50%, 1.5MB.
+    #[arg(long, value_name = "AMOUNT")]
+    size: Option<String>,
+    /// How channels are rated.
+    #[arg(long, value_enum, default_value = "l2")]
+    criterion: CriterionName,
+    /// How layers share the budget.
+    #[arg(long, value_enum, default_value = "global")]
+    scope: ScopeName,
+    /// Seed of --criterion random.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Channel counts become multiples of this; the target's preference by default, else 1.
+    #[arg(long, value_name = "N")]
+    round_to: Option<usize>,
+    /// Keep at least so many channels of every group.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    min_keep: usize,
+    /// Keep an axis whole, e.g. conv1.weight.0; names as `inspect` prints them.
+    #[arg(long, value_name = "NAME.AXIS")]
+    pin: Vec<String>,
+    /// Prune only groups with a node or initializer that matches.
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<String>,
+    /// Leave groups with a node or initializer that matches.
+    #[arg(long, value_name = "GLOB")]
+    skip: Vec<String>,
+    /// Also prune where removal changes what the rest computes (LayerNorm, mean over channels).
+    #[arg(long)]
+    allow_inexact: bool,
+    /// Leave BatchNormalization as it is.
+    #[arg(long)]
+    keep_batchnorm: bool,
+    /// Write the smallest possible model where the budget cannot be met.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `NAME=N` of every --dim.
+pub fn dims(d: &Dims) -> Result<Vec<(String, usize)>> {
+    d.dims
+        .iter()
+        .map(|t| {
+            let parsed =
+                t.split_once('=').and_then(|(n, v)| Some((n.to_owned(), v.parse().ok().filter(|&v| v > 0)?)));
+            parsed.ok_or_else(|| diag(Code::P005, format!("{t:?} is not NAME=N")).help("e.g. --dim H=224"))
+        })
+        .collect()
+}
+
+impl Pruning {
+    /// Whether any limit was given.
+    pub fn limited(&self) -> bool {
+        self.macs.is_some() || self.params.is_some() || self.size.is_some()
+    }
+
+    /// The request, with the target's preferred multiple where none was given.
+    ///
+    /// # Errors
+    /// P005 for malformed values.
+    pub fn request(&self, d: &Dims, multiple: usize) -> Result<Request> {
+        let mut limits = Vec::new();
+        for (limit, text) in
+            [(Limit::Macs, &self.macs), (Limit::Params, &self.params), (Limit::Bytes, &self.size)]
+        {
+            if let Some(text) = text {
+                limits.push((limit, Amount::parse(text)?));
+            }
+        }
+        let round_to = self.round_to.unwrap_or(multiple);
+        if round_to == 0 || round_to > 4096 {
+            return Err(diag(Code::P005, format!("--round-to {round_to} is not in 1..=4096")));
+        }
+        Ok(Request {
+            budget: Budget { limits },
+            criterion: match self.criterion {
+                CriterionName::L1 => Criterion::L1,
+                CriterionName::L2 => Criterion::L2,
+                CriterionName::Fpgm => Criterion::Fpgm,
+                CriterionName::BnScale => Criterion::BatchNormScale,
+                CriterionName::Random => Criterion::Random(self.seed),
+            },
+            scope: match self.scope {
+                ScopeName::Layer => Scope::Layer,
+                ScopeName::Global => Scope::Global,
+            },
+            selection: Selection {
+                only: self.only.clone(),
+                skip: self.skip.clone(),
+                allow_inexact: self.allow_inexact,
+                min_keep: self.min_keep,
+                round_to,
+                force: self.force,
+            },
+            pins: self.pin.clone(),
+            dims: dims(d)?,
+            keep_batchnorm: self.keep_batchnorm || matches!(self.criterion, CriterionName::BnScale),
+        })
+    }
+}
+
+/// A request that prunes nothing, for looking.
+pub fn looking(d: &Dims) -> Result<Request> {
+    Ok(Request {
+        budget: Budget::default(),
+        criterion: Criterion::L2,
+        scope: Scope::Global,
+        selection: Selection { min_keep: 1, round_to: 1, ..Selection::default() },
+        pins: Vec::new(),
+        dims: dims(d)?,
+        keep_batchnorm: false,
+    })
+}

@@ -1,0 +1,15 @@
+//! The pipeline: from a model file to a smaller one, and what was done to it.
+//!
+//! Data goes one way: load, simplify, couple, score, allocate, shrink, tidy, export. Each step is one call
+//! below; [`cli`] is the command around them.
+
+pub mod cli;
+mod layers;
+mod output;
+mod prune;
+mod report;
+
+pub use layers::Layer;
+pub use output::write_atomically;
+pub use prune::{Analyzed, Pruned, Request, analyze, open, prune};
+pub use report::{Footprint, PruneReport};

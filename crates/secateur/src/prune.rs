@@ -1,0 +1,203 @@
+//! Load, simplify, couple, plan and cut.
+
+use std::path::Path;
+
+use secateur_coupling::{Axis, Coupling, Coverage};
+use secateur_diag::{Code, Result, diag};
+use secateur_ir::{Graph, Module, infer};
+use secateur_onnx::Model;
+use secateur_passes::Options;
+use secateur_prune::{
+    Budget, CostModel, Costs, Criterion, Plan, Scope, Selection, allocate, mask, score, surgery,
+};
+
+use crate::layers::{Layer, layers};
+
+/// What the user asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Limits; none leaves the model at its size.
+    pub budget: Budget,
+    /// How classes are rated.
+    pub criterion: Criterion,
+    /// How groups share the budget.
+    pub scope: Scope,
+    /// Which groups may go, and how far.
+    pub selection: Selection,
+    /// `NAME.axis` of axes that must stay whole.
+    pub pins: Vec<String>,
+    /// Sizes of the inputs' symbolic dimensions, for costs.
+    pub dims: Vec<(String, usize)>,
+    /// BatchNormalization stays as it is.
+    pub keep_batchnorm: bool,
+}
+
+/// A simplified model with its coupling and costs.
+pub struct Analyzed {
+    /// The model.
+    pub module: Module,
+    /// What goes together in it.
+    pub coupling: Coupling,
+    /// What any plan would cost.
+    pub costs: CostModel,
+    /// How much can be cut.
+    pub coverage: Coverage,
+    /// Costs of the file as it came.
+    pub original: Costs,
+    /// Layers that cost, for one sample.
+    pub layers: Vec<Layer>,
+    /// Nodes before and after simplification.
+    pub nodes: (usize, usize),
+    /// Operators without a rule, with their number.
+    pub unknown_ops: Vec<(String, usize)>,
+}
+
+/// A pruned model beside what it came from.
+pub struct Pruned {
+    /// The pruned model.
+    pub module: Module,
+    /// What was removed.
+    pub plan: Plan,
+    /// Costs after.
+    pub costs: Costs,
+    /// Layers after, in the order of [`Analyzed::layers`].
+    pub layers: Vec<Layer>,
+}
+
+/// Reads a model file and builds its graph.
+///
+/// # Errors
+/// Those of loading and of building the graph, with the file's name.
+pub fn open(path: &Path) -> Result<Module> {
+    let module = Model::load(path).and_then(Module::import);
+    module.map_err(|e| match e.fields.iter().any(|(l, _)| *l == "file") {
+        true => e,
+        false => e.at("file", path.display().to_string()),
+    })
+}
+
+/// A batch of one, and the sizes that were given.
+fn bound(graph: &Graph, dims: &[(String, usize)]) -> Result<Graph> {
+    let mut g = graph.clone();
+    let known = infer::input_symbols(&g);
+    if let Some((name, _)) = dims.iter().find(|(n, _)| !known.contains(n)) {
+        return Err(diag(Code::P003, format!("no input of the model has a dimension called {name}"))
+            .at("known", if known.is_empty() { "none".into() } else { known.join(", ") }));
+    }
+    let batch: Vec<String> = g
+        .data_inputs()
+        .filter_map(|v| g.shape(v)?.first())
+        .flat_map(|d| d.symbols().iter().map(ToString::to_string).collect::<Vec<_>>())
+        .collect();
+    let size = |s: &str| {
+        let given = dims.iter().find(|(n, _)| n == s).map(|(_, k)| *k);
+        given.or_else(|| batch.iter().any(|b| b == s).then_some(1))
+    };
+    infer::bind(&mut g, &size)?;
+    Ok(g)
+}
+
+fn parameters(graph: &Graph) -> Costs {
+    let links = graph.links();
+    let used = graph.value_ids().filter(|&v| !links.uses(v).is_empty()).filter_map(|v| graph.init(v));
+    used.fold(Costs::default(), |c, t| Costs {
+        macs: None,
+        params: c.params + t.len() as u64,
+        bytes: c.bytes + t.byte_len() as u64,
+    })
+}
+
+fn pins(graph: &Graph, names: &[String]) -> Result<Vec<Axis>> {
+    names
+        .iter()
+        .map(|text| {
+            let bad = || diag(Code::P003, format!("{text:?} is not NAME.axis of a value of the model"));
+            let (name, axis) = text.trim_start_matches(['%', '@']).rsplit_once('.').ok_or_else(bad)?;
+            let v = graph.find(name).ok_or_else(bad)?;
+            let rank = graph.shape(v).ok_or_else(bad)?.len();
+            let axis = secateur_ir::norm_axis(axis.parse().map_err(|_| bad())?, rank).map_err(|_| bad())?;
+            Ok((v, axis))
+        })
+        .collect()
+}
+
+/// Simplifies a model and finds out what can be cut.
+///
+/// # Errors
+/// Those of the passes and rules, naming the node; P003 for a pin or dimension that is not in the model.
+pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
+    let before = module.graph.nodes.len();
+    infer::infer(&mut module.graph)?;
+    let file = parameters(&module.graph);
+    secateur_passes::prepare(
+        &mut module.graph,
+        &mut Options { keep_batchnorm: request.keep_batchnorm, ..Options::default() },
+    )?;
+    let graph = &module.graph;
+    let coupling = secateur_coupling::analyze(graph, &pins(graph, &request.pins)?)?;
+    let bound = bound(graph, &request.dims)?;
+    let costs = CostModel::new(&bound, &coupling)?;
+    let mut unknown: Vec<(String, usize)> = Vec::new();
+    for n in graph.nodes.iter().filter(|n| secateur_ir::ops::find(n.domain(), n.op()).is_none()) {
+        let name =
+            if n.domain().is_empty() { n.op().to_owned() } else { format!("{}::{}", n.domain(), n.op()) };
+        match unknown.iter_mut().find(|u| u.0 == name) {
+            Some(u) => u.1 += 1,
+            None => unknown.push((name, 1)),
+        }
+    }
+    Ok(Analyzed {
+        coverage: secateur_coupling::coverage(graph, &coupling),
+        original: Costs { macs: costs.whole().macs, ..file },
+        layers: layers(&bound),
+        nodes: (before, graph.nodes.len()),
+        unknown_ops: unknown,
+        costs,
+        coupling,
+        module,
+    })
+}
+
+impl Analyzed {
+    /// The removal that a request asks for.
+    ///
+    /// # Errors
+    /// P001 where the budget cannot be met, P002 where it needs a size, P003 and P005 for bad options.
+    pub fn plan(&self, request: &Request) -> Result<Plan> {
+        let scores = score(&self.module.graph, &self.coupling, request.criterion)?;
+        let (graph, coupling) = (&self.module.graph, &self.coupling);
+        allocate(graph, coupling, &self.costs, &scores, &request.budget, request.scope, &request.selection)
+    }
+
+    /// The original with the plan's classes zeroed where they are summed away.
+    pub fn masked(&self, plan: &Plan) -> Module {
+        let mut m = self.module.clone();
+        m.graph = mask::masked(&self.module.graph, &self.coupling, plan);
+        m
+    }
+
+    /// Cuts a plan out.
+    ///
+    /// # Errors
+    /// P004 or S003 where an operator cannot follow.
+    pub fn cut(&self, plan: Plan, dims: &[(String, usize)]) -> Result<Pruned> {
+        let mut module = self.module.clone();
+        surgery::apply(&mut module.graph, &self.coupling, &plan)?;
+        secateur_passes::finish(&mut module.graph)?;
+        let bound = bound(&module.graph, dims)?;
+        let costs =
+            Costs { macs: self.costs.of(&plan.lens(&self.coupling)).macs, ..parameters(&module.graph) };
+        Ok(Pruned { layers: layers(&bound), costs, plan, module })
+    }
+}
+
+/// The whole way from a model to a smaller one.
+///
+/// # Errors
+/// As [`analyze`], [`Analyzed::plan`] and [`Analyzed::cut`].
+pub fn prune(module: Module, request: &Request) -> Result<(Analyzed, Pruned)> {
+    let analyzed = analyze(module, request)?;
+    let plan = analyzed.plan(request)?;
+    let pruned = analyzed.cut(plan, &request.dims)?;
+    Ok((analyzed, pruned))
+}

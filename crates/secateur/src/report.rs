@@ -1,0 +1,163 @@
+//! What was done, as data for `report.json` and as the table that the command prints.
+
+use comfy_table::{CellAlignment, Table, presets};
+use secateur_prune::Costs;
+use serde::Serialize;
+
+use crate::layers::Layer;
+use crate::prune::{Analyzed, Pruned};
+
+/// Costs in a report.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Footprint {
+    /// Multiply-adds of one sample.
+    pub macs: Option<u64>,
+    /// Elements of initializers.
+    pub params: u64,
+    /// Bytes of initializers.
+    pub bytes: u64,
+}
+
+impl From<Costs> for Footprint {
+    fn from(c: Costs) -> Self {
+        Self { macs: c.macs, params: c.params, bytes: c.bytes }
+    }
+}
+
+/// A layer before and after.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// Name of the node.
+    pub name: String,
+    /// The operator.
+    pub op: String,
+    /// Shape of the weight before.
+    pub weight_before: Vec<usize>,
+    /// Shape of the weight after.
+    pub weight_after: Vec<usize>,
+    /// Multiply-adds before.
+    pub macs_before: Option<u64>,
+    /// Multiply-adds after.
+    pub macs_after: Option<u64>,
+}
+
+/// What pruning did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PruneReport {
+    /// Version of this program.
+    pub secateur: &'static str,
+    /// Costs of the file as it came.
+    pub before: Footprint,
+    /// Costs of what was written.
+    pub after: Footprint,
+    /// Classes removed, of all that could be.
+    pub removed: (usize, usize),
+    /// Share of the weights in removable classes.
+    pub prunable: f64,
+    /// Layers that multiply.
+    pub layers: Vec<Change>,
+}
+
+impl PruneReport {
+    /// Compares before and after.
+    pub fn new(a: &Analyzed, p: &Pruned) -> Self {
+        let after = |l: &Layer| p.layers.iter().find(|m| m.name == l.name);
+        Self {
+            secateur: env!("CARGO_PKG_VERSION"),
+            before: a.original.into(),
+            after: p.costs.into(),
+            removed: (
+                p.plan.removed.len(),
+                a.coupling.groups.iter().filter(|g| g.classes.len() > 1).map(|g| g.classes.len()).sum(),
+            ),
+            prunable: a.coverage.exact as f64 / a.coverage.weights.max(1) as f64,
+            layers: a
+                .layers
+                .iter()
+                .map(|l| Change {
+                    name: l.name.clone(),
+                    op: l.op.clone(),
+                    weight_before: l.weight.clone(),
+                    weight_after: after(l).map_or(vec![], |m| m.weight.clone()),
+                    macs_before: l.macs,
+                    macs_after: after(l).and_then(|m| m.macs),
+                })
+                .collect(),
+        }
+    }
+
+    /// The table of what changed.
+    pub fn table(&self) -> String {
+        let mut t = table(&["layer", "op", "weight before", "after", "MACs before", "after", "kept"]);
+        for l in &self.layers {
+            t.add_row([
+                l.name.clone(),
+                l.op.clone(),
+                dims(&l.weight_before),
+                if l.weight_after == l.weight_before { "same".into() } else { dims(&l.weight_after) },
+                count(l.macs_before),
+                count(l.macs_after),
+                share(l.macs_after, l.macs_before),
+            ]);
+        }
+        let (b, a) = (&self.before, &self.after);
+        let total = |name: &str, b: Option<u64>, a: Option<u64>| {
+            format!("{name:<7} {:>14} -> {:>14}  {:>6}\n", count(b), count(a), share(a, b))
+        };
+        format!(
+            "{}\n{}{}{}classes {:>14} of {} removed\n",
+            right(t, 4),
+            total("MACs", b.macs, a.macs),
+            total("params", Some(b.params), Some(a.params)),
+            total("bytes", Some(b.bytes), Some(a.bytes)),
+            self.removed.0,
+            self.removed.1
+        )
+    }
+}
+
+/// An empty table with a header.
+pub(crate) fn table(header: &[&str]) -> Table {
+    let mut t = Table::new();
+    t.load_preset(presets::NOTHING).set_header(header);
+    t
+}
+
+/// The table with every column from `first` on aligned to the right, without trailing blanks.
+pub(crate) fn right(mut t: Table, first: usize) -> String {
+    for c in first..t.column_count() {
+        if let Some(c) = t.column_mut(c) {
+            c.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    t.lines().map(|l| format!("{}\n", l.trim_end())).collect()
+}
+
+fn dims(d: &[usize]) -> String {
+    match d.is_empty() {
+        true => "-".into(),
+        false => d.iter().map(ToString::to_string).collect::<Vec<_>>().join("x"),
+    }
+}
+
+/// A figure with separated thousands.
+pub(crate) fn count(n: Option<u64>) -> String {
+    let Some(n) = n else { return "?".into() };
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `a` of `b` in percent.
+pub(crate) fn share(a: Option<u64>, b: Option<u64>) -> String {
+    match a.zip(b) {
+        Some((a, b)) if b > 0 => format!("{:.1} %", 100.0 * a as f64 / b as f64),
+        _ => String::new(),
+    }
+}
