@@ -29,7 +29,7 @@ pub struct Module {
 }
 
 /// The type that a declaration states; `None` for sequences, maps, optionals and unknown element types.
-fn tensor_type(info: &proto::ValueInfoProto) -> Option<TensorType> {
+pub(crate) fn tensor_type(info: &proto::ValueInfoProto) -> Option<TensorType> {
     let Some(TypeValue::TensorType(t)) = info.r#type.as_ref()?.value.as_ref() else { return None };
     let elem = ElemType::from_i32(t.elem_type())?;
     let shape = t.shape.as_ref().map(|s| {
@@ -333,7 +333,8 @@ fn export_init(name: &str, init: &Init) -> proto::TensorProto {
     t
 }
 
-fn import_node(graph: &Graph, mut p: proto::NodeProto, extras: Extras, index: usize) -> Result<Node> {
+/// A node whose names are all known to the graph.
+pub(crate) fn import_node(graph: &Graph, mut p: proto::NodeProto, extras: Extras, index: usize) -> Result<Node> {
     let place = format!("{:?} ({}, node {index})", p.name(), p.op_type());
     let find = |name: &String| match name.is_empty() {
         true => Ok(None),

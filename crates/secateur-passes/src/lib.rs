@@ -20,6 +20,7 @@ mod dead;
 mod driver;
 mod fold;
 mod identity;
+mod if_constant;
 mod shape;
 mod shape_inputs;
 mod shared;
@@ -44,6 +45,7 @@ pub const PASSES: &[Pass] = &[
     constants::PASS,
     fold::PASS,
     shape::PASS,
+    if_constant::PASS,
     shape_inputs::PASS,
     identity::PASS,
     compose::PASS,
