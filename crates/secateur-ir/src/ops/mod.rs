@@ -23,7 +23,7 @@ mod scalar;
 mod shrink;
 
 pub use cost::{Cost, CostCx, Term};
-pub use couple::{Alternative, Atom, CoupleCx, Port, Relation, Relations, Span};
+pub use couple::{Alternative, Atom, CoupleCx, Port, Relation, Relations, Span, WINDOW};
 pub use infer::{FoldCx, InferCx, OutFact};
 pub use shrink::ShrinkCx;
 
@@ -79,6 +79,7 @@ families! {
     constant
     conv
     conv_transpose
+    depth_space
     einsum
     expand
     flatten
@@ -93,6 +94,7 @@ families! {
     recurrent
     reduce
     reshape
+    resize
     select
     shape
     slice
