@@ -84,23 +84,28 @@ families! {
     expand
     flatten
     gather
+    gather_elements
     gemm
     identity
     normalization
     normalized_axes
     pad
     pooling
+    positions
     range
     recurrent
     reduce
     reshape
     resize
+    sample
+    scatter
     select
     shape
     slice
     softmax
     split
     squeeze
+    top_k
     transpose
 }
 

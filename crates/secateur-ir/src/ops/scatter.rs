@@ -1,0 +1,89 @@
+//! ScatterElements (once Scatter) and ScatterND. <https://onnx.ai/onnx/operators/onnx__ScatterElements.html>,
+//! <https://onnx.ai/onnx/operators/onnx__ScatterND.html>
+//!
+//! The output is the data with updates written over it. Along the axes that the indices speak of any element
+//! may be written, so those stay whole; all others pass, for data and updates alike.
+
+use secateur_diag::{Code, Result, diag};
+
+use super::forms::{no_cost, no_fold, no_shrink, same_as_input};
+use super::gather_elements::prefix;
+use super::moves::{X, Y};
+use super::{CoupleCx, InferCx, Op, Port, Relations};
+
+macro_rules! row {
+    ($name:literal, $opsets:expr, $infer:ident, $couple:ident) => {
+        Op {
+            domain: "",
+            name: $name,
+            opsets: $opsets,
+            infer: $infer,
+            couple: $couple,
+            shrink: no_shrink,
+            cost: no_cost,
+            fold: no_fold,
+        }
+    };
+}
+
+/// The rows of this file.
+pub const OPS: &[Op] = &[
+    row!("Scatter", &[9, 11], elements, elements_couple),
+    row!("ScatterElements", &[11, 13, 16, 18], elements, elements_couple),
+    row!("ScatterND", &[11, 13, 16, 18], nd, nd_couple),
+];
+
+const INDEX: Port = Port::In(1);
+const UPDATES: Port = Port::In(2);
+
+fn elements(cx: &mut InferCx) -> Result<()> {
+    same_as_input(cx)?;
+    let Some(x) = cx.shape(0) else { return Ok(()) };
+    cx.node.axis_or("axis", 0, x.len())?;
+    for i in [1, 2] {
+        cx.want_rank(i, x.len())?;
+    }
+    Ok(())
+}
+
+fn elements_couple(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
+    let rank = cx.rank(X)?;
+    let axis = cx.node.axis_or("axis", 0, rank)?;
+    // Along the axis itself an update may be written anywhere, and all of them are.
+    for a in (0..rank).filter(|&a| a != axis) {
+        r.tie(cx, (X, a), (Y, a))?;
+        r.tie(cx, (INDEX, a), (UPDATES, a))?;
+        prefix(cx, r, (X, a), (INDEX, a))?;
+    }
+    Ok(())
+}
+
+/// How many axes of the data the indices speak of; `None` where it is not known.
+fn nd_depth(rank: usize, index: &[crate::dim::Dim]) -> Result<Option<usize>> {
+    let Some(last) = index.last() else { return Err(diag(Code::S001, "indices must not be a scalar")) };
+    match last.constant() {
+        None => Ok(None),
+        Some(k) if k >= 1 && k <= rank as i64 => Ok(Some(k as usize)),
+        Some(k) => Err(diag(Code::S001, format!("indices of {k} numbers into rank {rank}"))),
+    }
+}
+
+fn nd(cx: &mut InferCx) -> Result<()> {
+    same_as_input(cx)?;
+    if let (Some(x), Some(index)) = (cx.shape(0), cx.shape(1)) {
+        if let Some(k) = nd_depth(x.len(), index)? {
+            cx.want_rank(2, index.len() - 1 + x.len() - k)?;
+        }
+    }
+    Ok(())
+}
+
+fn nd_couple(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
+    let (rank, index) = (cx.rank(X)?, cx.need(INDEX)?);
+    let Some(k) = nd_depth(rank, index)? else { return Ok(()) };
+    for a in k..rank {
+        r.tie(cx, (X, a), (Y, a))?;
+        r.tie(cx, (UPDATES, index.len() - 1 + a - k), (Y, a))?;
+    }
+    Ok(())
+}
