@@ -125,6 +125,10 @@ pub fn groups_text(graph: &Graph, coupling: &Coupling) -> String {
             continue;
         }
         if let Some(pin) = &row.pin {
+            // Kernel axes are many and never surprising.
+            if pin.why == secateur_ir::ops::WINDOW {
+                continue;
+            }
             let _ = writeln!(out, "pinned {} [{}]: {}", weights.join(" = "), row.len, reason(graph, pin));
             continue;
         }

@@ -127,7 +127,8 @@ fn pins(graph: &Graph, names: &[String]) -> Result<Vec<Axis>> {
 /// Those of the passes and rules, naming the node; P003 for a pin or dimension that is not in the model.
 pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
     let before = module.graph.nodes.len();
-    infer::infer(&mut module.graph)?;
+    // Weights in Constant nodes count as initializers do.
+    secateur_passes::run(&mut module.graph, &["constants"])?;
     let file = parameters(&module.graph);
     secateur_passes::prepare(
         &mut module.graph,

@@ -11,6 +11,9 @@ use crate::dim::Dim;
 use crate::graph::{Graph, Ints, Node};
 use crate::tensor::Tensor;
 
+/// Why the spatial axes of convolutions and pools stay; too common to be listed.
+pub const WINDOW: &str = "a window slides along it";
+
 /// An input or output of the node, by position.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Port {
