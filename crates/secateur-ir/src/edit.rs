@@ -14,6 +14,7 @@ use crate::graph::{Graph, Node, ValueId};
 pub struct Edit {
     /// Names that must stay: graph outputs, captured values.
     fixed: FxHashSet<ValueId>,
+    outputs: FxHashSet<ValueId>,
     /// By value: the node that will write it.
     def: Vec<Option<usize>>,
     replace: FxHashMap<ValueId, ValueId>,
@@ -26,7 +27,8 @@ pub struct Edit {
 impl Edit {
     /// An edit of `graph` that changes nothing yet.
     pub fn new(graph: &Graph) -> Self {
-        let mut fixed: FxHashSet<ValueId> = graph.outputs.iter().copied().collect();
+        let outputs: FxHashSet<ValueId> = graph.outputs.iter().copied().collect();
+        let mut fixed = outputs.clone();
         let mut def = vec![None; graph.value_count()];
         for (n, node) in graph.nodes.iter().enumerate() {
             fixed.extend(&node.captures);
@@ -36,6 +38,7 @@ impl Edit {
         }
         Self {
             fixed,
+            outputs,
             def,
             replace: FxHashMap::default(),
             renamed: FxHashSet::default(),
@@ -52,6 +55,11 @@ impl Edit {
         v
     }
 
+    /// Whether `v` is an output of the graph.
+    pub fn is_output(&self, v: ValueId) -> bool {
+        self.outputs.contains(&v)
+    }
+
     /// Whether `v` is an output of the graph or read by a subgraph.
     pub fn is_fixed(&self, v: ValueId) -> bool {
         self.fixed.contains(&v)
@@ -61,7 +69,7 @@ impl Edit {
     ///
     /// Where `old`'s name must stay, the node that writes `new` writes `old` instead, and the caller must
     /// remove the node that wrote `old`. `false`, and nothing changed, where `new`'s name must stay as well.
-    pub fn replace(&mut self, graph: &Graph, old: ValueId, new: ValueId) -> bool {
+    pub fn replace(&mut self, old: ValueId, new: ValueId) -> bool {
         let (old, new) = (self.resolve(old), self.resolve(new));
         if old == new {
             return false;
@@ -71,7 +79,7 @@ impl Edit {
             return true;
         }
         let written = self.def.get(new.index()).copied().flatten().filter(|n| !self.remove.contains(n));
-        if self.fixed.contains(&new) || written.is_none() || graph.inputs.contains(&new) {
+        if self.fixed.contains(&new) || written.is_none() {
             return false;
         }
         // A capture that comes before old's node would read it too early; it cannot exist, as old is
@@ -83,8 +91,8 @@ impl Edit {
     }
 
     /// Node `n` is taken out, its output `old` replaced by `new`; `false` where names forbid that.
-    pub fn bypass(&mut self, graph: &Graph, n: usize, old: ValueId, new: ValueId) -> bool {
-        if self.remove.contains(&n) || !self.replace(graph, old, new) {
+    pub fn bypass(&mut self, n: usize, old: ValueId, new: ValueId) -> bool {
+        if self.remove.contains(&n) || !self.replace(old, new) {
             return false;
         }
         self.remove.insert(n);
@@ -185,14 +193,14 @@ mod tests {
             chain,
             |g, e| {
                 let [a, b, y] = ["a", "b", "y"].map(|n| g.find(n).unwrap());
-                assert!(e.bypass(g, 1, b, a));
-                assert!(e.bypass(g, 2, y, b));
+                assert!(e.bypass(1, b, a));
+                assert!(e.bypass(2, y, b));
             },
             "%y: f32[2] = Relu(%x)\n",
         );
         // An output that is an input needs its Identity.
         let through = "graph g opset(\"\"=13) (%x: f32[2]) -> (%y) { %y: f32[2] = Identity(%x) }";
         let same = "%y: f32[2] = Identity(%x)\n";
-        check(through, |g, e| assert!(!e.bypass(g, 0, g.find("y").unwrap(), g.find("x").unwrap())), same);
+        check(through, |g, e| assert!(!e.bypass(0, g.find("y").unwrap(), g.find("x").unwrap())), same);
     }
 }

@@ -107,19 +107,20 @@ fn affine(graph: &Graph, bn: &Node) -> Option<(Vec<f64>, Vec<f64>)> {
 
 /// Which of `count` output channels an element of the weight belongs to.
 fn channels(graph: &Graph, node: &Node, dims: &[usize], count: usize) -> Option<Box<dyn Fn(usize) -> usize>> {
-    let inner = |from: usize| dims[from..].iter().product::<usize>().max(1);
+    // Sizes of an empty tensor may overflow.
+    let inner = |from: usize| dims[from..].iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
     match (node.op(), dims) {
         _ if !node.domain().is_empty() => None,
         ("Conv", [o, _, ..]) if *o == count => {
-            let run = inner(1);
+            let run = inner(1)?;
             Some(Box::new(move |i| i / run))
         }
         ("ConvTranspose", &[from, per, ..]) => {
             let group = usize::try_from(node.int_or("group", 1).ok()?).ok().filter(|&g| g > 0)?;
-            let (run, each) = (inner(2), from / group);
+            let (run, each) = (inner(2)?, from / group);
             let fits = from.is_multiple_of(group) && each > 0 && per.checked_mul(group) == Some(count);
             fits.then(|| -> Box<dyn Fn(usize) -> usize> {
-                Box::new(move |i| i / (run * per) / each * per + i / run % per)
+                Box::new(move |i| i / run / per / each * per + i / run % per)
             })
         }
         ("Gemm", &[k, n]) => {

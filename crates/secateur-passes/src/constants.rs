@@ -24,7 +24,7 @@ fn run(graph: &mut Graph) -> Result<usize> {
         let (true, [Some(y)]) = (node.is("Constant"), node.outputs.as_slice()) else { continue };
         let y = *y;
         // An output of the graph must be written by a node to be one in every runtime.
-        if graph.is_output(y) {
+        if edit.is_output(y) {
             continue;
         }
         let Some(tensor) = value(node) else { continue };

@@ -24,7 +24,7 @@ fn run(graph: &mut Graph) -> Result<usize> {
     let mut edit = Edit::new(graph);
     let mut changes = 0;
     for n in 0..graph.nodes.len() {
-        let Some(results) = evaluate(graph, &graph.nodes[n])? else { continue };
+        let Some(results) = evaluate(graph, &edit, &graph.nodes[n])? else { continue };
         let outputs = graph.nodes[n].outputs.clone();
         for (v, tensor) in outputs.into_iter().zip(results) {
             if let Some(v) = v {
@@ -39,7 +39,7 @@ fn run(graph: &mut Graph) -> Result<usize> {
 }
 
 /// The node's outputs, where they can be told now.
-fn evaluate(graph: &Graph, node: &Node) -> Result<Option<Vec<Tensor>>> {
+fn evaluate(graph: &Graph, edit: &Edit, node: &Node) -> Result<Option<Vec<Tensor>>> {
     let Some(op) = ops::find(node.domain(), node.op()) else { return Ok(None) };
     let mut inputs = Vec::with_capacity(node.inputs.len());
     let mut budget = MAX_GROWTH;
@@ -54,7 +54,7 @@ fn evaluate(graph: &Graph, node: &Node) -> Result<Option<Vec<Tensor>>> {
     let outputs: Vec<_> = node.outputs.iter().flatten().copied().collect();
     if inputs.iter().all(Option::is_none)
         || !node.captures.is_empty()
-        || outputs.iter().any(|&v| graph.is_output(v))
+        || outputs.iter().any(|&v| edit.is_output(v))
     {
         return Ok(None);
     }

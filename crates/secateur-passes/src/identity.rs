@@ -23,13 +23,13 @@ fn run(graph: &mut Graph) -> Result<usize> {
     let mut changes = 0;
     for (n, node) in graph.nodes.iter().enumerate() {
         let Some(y) = node.output(0) else { continue };
-        let used = |v: ValueId| !links.uses(v).is_empty() || graph.is_output(v);
+        let used = |v: ValueId| !links.uses(v).is_empty() || edit.is_output(v);
         // The mask of a Dropout has no other source.
         if !node.domain().is_empty() || node.outputs.iter().skip(1).flatten().any(|&v| used(v)) {
             continue;
         }
         if let Some(x) = passed_on(graph, node, y)
-            && edit.bypass(graph, n, y, x)
+            && edit.bypass(n, y, x)
         {
             changes += 1;
         }

@@ -24,7 +24,7 @@ fn run(graph: &mut Graph) -> Result<usize> {
     let mut edit = Edit::new(graph);
     let mut changes = 0;
     for n in 0..graph.nodes.len() {
-        if let Some(results) = known(graph, &graph.nodes[n]) {
+        if let Some(results) = known(graph, &edit, &graph.nodes[n]) {
             for (v, tensor) in results {
                 graph.set_init(v, tensor);
             }
@@ -45,9 +45,9 @@ fn run(graph: &mut Graph) -> Result<usize> {
 }
 
 /// The node's outputs, where all are known integers.
-fn known(graph: &Graph, node: &Node) -> Option<Vec<(ValueId, Tensor)>> {
+fn known(graph: &Graph, edit: &Edit, node: &Node) -> Option<Vec<(ValueId, Tensor)>> {
     let outputs: Vec<ValueId> = node.outputs.iter().flatten().copied().collect();
-    if outputs.is_empty() || !node.captures.is_empty() || outputs.iter().any(|&v| graph.is_output(v)) {
+    if outputs.is_empty() || !node.captures.is_empty() || outputs.iter().any(|&v| edit.is_output(v)) {
         return None;
     }
     outputs.into_iter().map(|v| Some((v, tensor(graph, v)?))).collect()

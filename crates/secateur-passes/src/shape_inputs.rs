@@ -10,7 +10,7 @@
 //! inputs, and where it came from the Shape of an inner value. Inner values are then read for their
 //! contents alone, and may lose channels.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use secateur_diag::Result;
 use secateur_ir::{Dim, Edit, ElemType, Graph, Ints, Node, Tensor, ValueId};
 
@@ -26,11 +26,12 @@ fn run(graph: &mut Graph) -> Result<usize> {
     // By value: it hangs on the Shape of an inner value, and can be rebuilt.
     let mut inner = vec![false; graph.value_count()];
     let mut rebuilt: FxHashMap<ValueId, ValueId> = FxHashMap::default();
+    let inputs: FxHashSet<ValueId> = graph.inputs.iter().copied().collect();
     let mut changes = 0;
     for n in 0..graph.nodes.len() {
         let node = &graph.nodes[n];
         let reads_inner = match node.input(0) {
-            Some(x) if node.is("Shape") || node.is("Size") => !graph.inputs.contains(&x),
+            Some(x) if node.is("Shape") || node.is("Size") => !inputs.contains(&x),
             _ => node.inputs.iter().flatten().any(|v| inner[v.index()]),
         };
         if !reads_inner {

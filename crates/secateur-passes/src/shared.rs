@@ -52,7 +52,7 @@ fn merge(graph: &mut Graph) -> Result<usize> {
         let origin = init.copy_of.unwrap_or(v);
         let same = stay.entry(origin).or_default();
         match same.iter().copied().find(|&s| graph.init(s) == Some(&init.tensor)) {
-            Some(s) if edit.replace(graph, v, s) => {
+            Some(s) if edit.replace(v, s) => {
                 graph.drop_init(v);
                 changes += 1;
             }
