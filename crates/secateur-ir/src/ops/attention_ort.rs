@@ -100,6 +100,8 @@ fn infer(cx: &mut InferCx) -> Result<()> {
     cx.set(0, elem, Some(vec![x[0].clone(), x[1].clone(), Dim::fixed(v)]));
     let n = heads(cx.node, "num_heads")?;
     let total = match (cx.node.input(4), cx.shape(4).and_then(|s| s.get(3)?.constant()), x[1].constant()) {
+        // One buffer for both: its length is what was allocated.
+        _ if cx.node.int_or("past_present_share_buffer", 0)? != 0 => cx.unknown(1, 3),
         (None, ..) => x[1].clone(),
         (_, Some(p), Some(f)) => p.checked_add(f).map_or_else(|| cx.unknown(1, 3), Dim::fixed),
         _ => cx.unknown(1, 3),

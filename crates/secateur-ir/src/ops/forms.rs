@@ -94,10 +94,14 @@ pub fn broadcasting_bool(cx: &mut InferCx) -> Result<()> {
 
 /// Couple: `y[a][i] = x[a][i]` for every input that is broadcast to output 0; a side of size 1 says nothing.
 pub fn pointwise(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
+    pointwise_of(cx, r, (0..cx.node.inputs.len()).map(Port::In))
+}
+
+/// Couple: as [`pointwise`], of these inputs alone.
+pub fn pointwise_of(cx: &CoupleCx, r: &mut Relations, inputs: impl IntoIterator<Item = Port>) -> Result<()> {
     let y = Port::Out(0);
     let rank = cx.rank(y)?;
-    for i in 0..cx.node.inputs.len() {
-        let x = Port::In(i);
+    for x in inputs {
         let Some(shape) = cx.shape(x).filter(|s| s.len() <= rank) else { continue };
         for (a, d) in shape.iter().enumerate() {
             let b = a + rank - shape.len();

@@ -83,6 +83,7 @@ families! {
     einsum
     expand
     flatten
+    fused
     gather
     gather_elements
     gemm
@@ -92,6 +93,9 @@ families! {
     pad
     pooling
     positions
+    quantize
+    quantized
+    quantized_pointwise
     range
     recurrent
     reduce
