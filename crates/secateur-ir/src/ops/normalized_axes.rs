@@ -80,10 +80,10 @@ fn infer_layer(cx: &mut InferCx) -> Result<()> {
     let (Some(elem), Some(x)) = (cx.elem(0), cx.shape(0)) else { return Ok(()) };
     let first = cx.node.axis_or("axis", -1, x.len())?;
     for i in [1, 2] {
-        if let Some(s) = cx.shape(i) {
-            if broadcast(x, s)?.len() > x.len() {
-                return Err(diag(Code::S001, format!("input {i} has more axes than the data")));
-            }
+        if let Some(s) = cx.shape(i)
+            && broadcast(x, s)?.len() > x.len()
+        {
+            return Err(diag(Code::S001, format!("input {i} has more axes than the data")));
         }
     }
     // Mean and inverse deviation, in single precision unless the data are double.
@@ -120,10 +120,10 @@ fn couple_layer(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
 fn infer_skip(cx: &mut InferCx) -> Result<()> {
     let Some(elem) = cx.elem(0) else { return Ok(()) };
     let (x, skip) = (cx.shape(0), cx.shape(1));
-    if let (Some(x), Some(skip)) = (x, skip) {
-        if broadcast(x, skip)?.len() > x.len() {
-            return Err(diag(Code::S001, "the skip has more axes than the data"));
-        }
+    if let (Some(x), Some(skip)) = (x, skip)
+        && broadcast(x, skip)?.len() > x.len()
+    {
+        return Err(diag(Code::S001, "the skip has more axes than the data"));
     }
     let shape = x.map(<[Dim]>::to_vec);
     if let Some(s) = &shape {

@@ -47,10 +47,11 @@ pub(super) fn pooled(cx: &InferCx, input: &[Dim], first: usize) -> Result<Shape>
     };
     for (i, d) in out.iter_mut().enumerate() {
         // A window that would start in the padding behind the input is left out.
-        if let (Some(n), Some(len)) = (d.constant(), input[i].constant()) {
-            if n > 1 && (n - 1).saturating_mul(strides[i]) >= len.saturating_add(head[i]) {
-                *d = Dim::fixed(n - 1);
-            }
+        if let (Some(n), Some(len)) = (d.constant(), input[i].constant())
+            && n > 1
+            && (n - 1).saturating_mul(strides[i]) >= len.saturating_add(head[i])
+        {
+            *d = Dim::fixed(n - 1);
         }
     }
     Ok(out)

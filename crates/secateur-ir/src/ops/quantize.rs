@@ -60,13 +60,13 @@ fn named(node: &Node, attr: &str) -> Result<Option<ElemType>> {
 }
 
 fn infer_as(cx: &mut InferCx, elem: Option<ElemType>) -> Result<()> {
-    if let (Some(x), Some([n])) = (cx.shape(0), cx.shape(1)) {
-        if !n.is(1) {
-            let axis = cx.node.axis_or("axis", 1, x.len())?;
-            let blocked = cx.node.int_or("block_size", 0)? != 0;
-            if !blocked && n.constant().zip(x[axis].constant()).is_some_and(|(a, b)| a != b) {
-                return Err(diag(Code::S001, format!("{n} scales for {} elements of axis {axis}", x[axis])));
-            }
+    if let (Some(x), Some([n])) = (cx.shape(0), cx.shape(1))
+        && !n.is(1)
+    {
+        let axis = cx.node.axis_or("axis", 1, x.len())?;
+        let blocked = cx.node.int_or("block_size", 0)? != 0;
+        if !blocked && n.constant().zip(x[axis].constant()).is_some_and(|(a, b)| a != b) {
+            return Err(diag(Code::S001, format!("{n} scales for {} elements of axis {axis}", x[axis])));
         }
     }
     if let Some(elem) = elem {

@@ -95,10 +95,10 @@ fn infer(cx: &mut InferCx) -> Result<()> {
             return Err(diag(Code::S001, format!("{name} has {} directions, not {both}", s[0])));
         }
     }
-    if let (Some(x), Some(w)) = (cx.shape(0), cx.shape(1)) {
-        if differ(&x[2], &w[2]) {
-            return Err(diag(Code::S001, format!("the input has {} features, W takes {}", x[2], w[2])));
-        }
+    if let (Some(x), Some(w)) = (cx.shape(0), cx.shape(1))
+        && differ(&x[2], &w[2])
+    {
+        return Err(diag(Code::S001, format!("the input has {} features, W takes {}", x[2], w[2])));
     }
     let (time, batch) = match cx.shape(0) {
         Some(x) => (x[at.time].clone(), x[at.x].clone()),
