@@ -6,8 +6,8 @@
 use secateur_diag::{Code, Result, diag};
 
 use super::forms::{no_cost, no_shrink};
-use super::moves::{Param, X, Y, norm_axes, out_dims};
-use super::{CoupleCx, FoldCx, InferCx, Op, Port, Relations};
+use super::moves::{Param, X, Y, norm_axes, out_dims, set_ints};
+use super::{CoupleCx, FoldCx, InferCx, Op, Port, Relations, ShrinkCx};
 use crate::dim::{Dim, Shape};
 use crate::graph::Ints;
 use crate::tensor::Tensor;
@@ -20,7 +20,7 @@ pub const OPS: &[Op] = &[
         opsets: &[1, 11, 13, 21, 23, 24],
         infer: squeeze,
         couple,
-        shrink: no_shrink,
+        shrink,
         cost: no_cost,
         fold,
     },
@@ -114,6 +114,28 @@ fn couple(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
     };
     for (to, from) in (0..shape.len()).filter(|a| !lone.contains(a)).enumerate() {
         r.tie(cx, (long, from), (short, to))?;
+    }
+    Ok(())
+}
+
+/// Without `axes` a Squeeze would also take an axis that is cut down to 1.
+fn shrink(cx: &mut ShrinkCx) -> Result<()> {
+    if Param::shrink(cx, 1, "axes")? != Param::Absent {
+        return Ok(());
+    }
+    let before = cx.before(X)?;
+    let cut_to_one = |a: usize| cx.kept(X, a).is_some_and(|k| k.len() == 1);
+    if !(0..before.len()).any(cut_to_one) {
+        return Ok(());
+    }
+    let axes: Vec<i64> = (0..before.len()).filter(|&a| before[a].is(1)).map(|a| a as i64).collect();
+    if axes.is_empty() {
+        // No axes and an empty list of them are the same to runtimes.
+        cx.node_mut().proto.op_type = Some("Identity".into());
+    } else if cx.opset() < 13 {
+        cx.node_mut().set_ints("axes", axes);
+    } else {
+        set_ints(cx, 1, &[axes.len()], &axes)?;
     }
     Ok(())
 }
