@@ -77,14 +77,12 @@ fn infer(cx: &mut InferCx) -> Result<()> {
     cx.set(0, elem, cx.shape(0).map(<[_]>::to_vec));
     // Sizes pass where the type holds them all; a symbol is taken for a size, which is far below 2^31.
     let holds = |n: i64| match elem {
-        ElemType::F32 | ElemType::F64 => n.abs() <= 1 << 24,
+        ElemType::F32 | ElemType::F64 => n.unsigned_abs() <= 1 << 24,
         _ => int_range(elem).is_some_and(|(lo, hi)| lo <= n.into() && i128::from(n) <= hi),
     };
     let wide = matches!(elem, ElemType::F32 | ElemType::F64) || elem.bits() >= 32;
-    if let Some(ints) = cx.ints(0) {
-        if ints.elems.iter().all(|d| d.constant().map_or(wide, holds)) {
-            cx.set_ints(0, elem, ints);
-        }
+    if let Some(ints) = cx.ints(0).filter(|t| t.elems.iter().all(|d| d.constant().map_or(wide, holds))) {
+        cx.set_ints(0, elem, ints);
     }
     Ok(())
 }

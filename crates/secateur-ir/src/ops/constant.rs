@@ -78,11 +78,12 @@ fn tensor_of(node: &Node) -> Result<Option<Tensor>> {
 fn constant(cx: &mut InferCx) -> Result<()> {
     let Some(t) = tensor_of(cx.node)? else { return Ok(()) };
     cx.set(0, t.elem, Some(t.dims.iter().map(|&d| Dim::fixed(d)).collect()));
-    if t.dims.len() <= 1 && t.len() <= 4096 {
-        if let Some(v) = t.to_i64() {
-            let elems = v.into_iter().map(Dim::fixed).collect();
-            cx.set_ints(0, t.elem, Ints { scalar: t.dims.is_empty(), elems });
-        }
+    if t.dims.len() <= 1
+        && t.len() <= 4096
+        && let Some(v) = t.to_i64()
+    {
+        let elems = v.into_iter().map(Dim::fixed).collect();
+        cx.set_ints(0, t.elem, Ints { scalar: t.dims.is_empty(), elems });
     }
     Ok(())
 }

@@ -76,9 +76,9 @@ fn expand_couple(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
     let entries = cx.ints(1).map_or_else(Vec::new, |t| t.elems);
     let follows = |b: usize| (b + entries.len()).checked_sub(y.len()).is_none_or(|i| entries[i].is(1));
     let can = |b: usize| all.is_some() || (!entries.is_empty() && follows(b));
-    for b in 0..y.len() {
+    for (b, d) in y.iter().enumerate() {
         match b.checked_sub(pad) {
-            Some(a) if !x[a].is(1) || y[b].is(1) => {
+            Some(a) if !x[a].is(1) || d.is(1) => {
                 if can(b) {
                     r.tie(cx, (X, a), (Y, b))?;
                 }
@@ -175,11 +175,10 @@ fn tile(cx: &mut InferCx) -> Result<()> {
         },
     };
     cx.set(0, elem, Some(shape.clone()));
-    if let ([n], Some(ints)) = (shape.as_slice(), cx.ints(0)) {
-        if let Some(n @ 0..=4096) = n.size() {
-            let elems = ints.elems.iter().cycle().take(n).cloned().collect();
-            cx.set_ints(0, elem, Ints { scalar: false, elems });
-        }
+    let len = if let [n] = shape.as_slice() { n.size() } else { None };
+    if let (Some(n @ 0..=4096), Some(ints)) = (len, cx.ints(0)) {
+        let elems = ints.elems.iter().cycle().take(n).cloned().collect();
+        cx.set_ints(0, elem, Ints { scalar: false, elems });
     }
     Ok(())
 }

@@ -70,10 +70,10 @@ fn nd_depth(rank: usize, index: &[crate::dim::Dim]) -> Result<Option<usize>> {
 
 fn nd(cx: &mut InferCx) -> Result<()> {
     same_as_input(cx)?;
-    if let (Some(x), Some(index)) = (cx.shape(0), cx.shape(1)) {
-        if let Some(k) = nd_depth(x.len(), index)? {
-            cx.want_rank(2, index.len() - 1 + x.len() - k)?;
-        }
+    if let (Some(x), Some(index)) = (cx.shape(0), cx.shape(1))
+        && let Some(k) = nd_depth(x.len(), index)?
+    {
+        cx.want_rank(2, index.len() - 1 + x.len() - k)?;
     }
     Ok(())
 }

@@ -190,7 +190,7 @@ pub(super) fn chosen(cx: &CoupleCx, len: usize) -> Option<Vec<usize>> {
 fn block(c: &Cut, n: usize) -> Option<usize> {
     let step = usize::try_from(c.step).ok()?;
     let (start, len) = c.on(n);
-    (n % step == 0 && start < step && len == n / step).then_some(step)
+    (n.is_multiple_of(step) && start < step && len == n / step).then_some(step)
 }
 
 fn shrink(cx: &mut ShrinkCx) -> Result<()> {
@@ -199,10 +199,10 @@ fn shrink(cx: &mut ShrinkCx) -> Result<()> {
     if !(0..before.len()).any(|a| touched(cx, a)) {
         return Ok(());
     }
-    if let Param::Known(axes) = Param::shrink(cx, 3, "axes")? {
-        if !norm_axes(&axes, before.len())?.iter().any(|&a| touched(cx, a)) {
-            return Ok(());
-        }
+    if let Param::Known(axes) = Param::shrink(cx, 3, "axes")?
+        && !norm_axes(&axes, before.len())?.iter().any(|&a| touched(cx, a))
+    {
+        return Ok(());
     }
     let Some(mut cuts) = cuts(before.len(), |i, attr| Param::shrink(cx, i, attr))? else { return Ok(()) };
     let mut changed = false;

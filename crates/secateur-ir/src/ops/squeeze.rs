@@ -41,10 +41,10 @@ fn set(cx: &mut InferCx, shape: Option<Shape>) {
     let Some(elem) = cx.elem(0) else { return };
     let rank = shape.as_ref().map(Vec::len);
     cx.set(0, elem, shape);
-    if let (Some(ints), Some(rank @ 0..=1)) = (cx.ints(0), rank) {
-        if rank == 1 || ints.elems.len() == 1 {
-            cx.set_ints(0, elem, Ints { scalar: rank == 0, elems: ints.elems });
-        }
+    if let (Some(ints), Some(rank @ 0..=1)) = (cx.ints(0), rank)
+        && (rank == 1 || ints.elems.len() == 1)
+    {
+        cx.set_ints(0, elem, Ints { scalar: rank == 0, elems: ints.elems });
     }
 }
 

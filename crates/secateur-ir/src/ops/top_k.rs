@@ -48,10 +48,9 @@ fn top_k(cx: &mut InferCx) -> Result<()> {
     let shape = match cx.shape(0) {
         Some(x) => {
             let axis = cx.node.axis_or("axis", -1, x.len())?;
-            if let (Some(k), Some(n)) = (k.as_ref().and_then(Dim::constant), x[axis].constant()) {
-                if k < 0 || k > n {
-                    return Err(diag(Code::S002, format!("the first {k} of {n} elements")));
-                }
+            let n = x[axis].constant().unwrap_or(i64::MAX);
+            if let Some(k) = k.as_ref().and_then(Dim::constant).filter(|k| !(0..=n).contains(k)) {
+                return Err(diag(Code::S002, format!("the first {k} of {} elements", x[axis])));
             }
             let mut shape = x.to_vec();
             shape[axis] = k.unwrap_or_else(|| cx.unknown(0, axis));
