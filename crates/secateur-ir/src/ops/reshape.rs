@@ -8,8 +8,16 @@ use crate::dim::{Dim, Shape};
 use crate::tensor::Tensor;
 
 /// The rows of this file.
-pub const OPS: &[Op] =
-    &[Op { domain: "", name: "Reshape", opsets: &[5, 13, 14, 19, 21], infer, couple, shrink, cost: no_cost, fold }];
+pub const OPS: &[Op] = &[Op {
+    domain: "",
+    name: "Reshape",
+    opsets: &[5, 13, 14, 19, 21],
+    infer,
+    couple,
+    shrink,
+    cost: no_cost,
+    fold,
+}];
 
 /// Resolves `0` and `-1` of a target shape.
 fn target(cx: &InferCx, input: &[Dim], want: &[Dim]) -> Result<Shape> {
@@ -23,7 +31,12 @@ fn target(cx: &InferCx, input: &[Dim], want: &[Dim]) -> Result<Shape> {
             }
             shape.push(Dim::fixed(1));
         } else if d.is(0) && !keep_zero {
-            let same = input.get(i).ok_or_else(|| diag(Code::S002, format!("0 at place {i} of the target shape copies an axis that is not there")))?;
+            let same = input.get(i).ok_or_else(|| {
+                diag(
+                    Code::S002,
+                    format!("0 at place {i} of the target shape copies an axis that is not there"),
+                )
+            })?;
             shape.push(same.clone());
         } else {
             shape.push(d.clone());
@@ -36,13 +49,18 @@ fn target(cx: &InferCx, input: &[Dim], want: &[Dim]) -> Result<Shape> {
             (Some(t), Some(p)) if !p.is(0) => match t.div(p) {
                 Some(q) => q,
                 None if t.constant().is_some() && p.constant().is_some() => {
-                    return Err(diag(Code::S001, format!("{t} elements do not fill a shape of {p} times -1")));
+                    return Err(diag(
+                        Code::S001,
+                        format!("{t} elements do not fill a shape of {p} times -1"),
+                    ));
                 }
                 None => cx.unknown(0, w),
             },
             _ => cx.unknown(0, w),
         };
-    } else if let (Some(t), Some(p)) = (total.and_then(|t| t.constant()), Dim::product(&shape).and_then(|p| p.constant())) {
+    } else if let (Some(t), Some(p)) =
+        (total.and_then(|t| t.constant()), Dim::product(&shape).and_then(|p| p.constant()))
+    {
         if t != p {
             return Err(diag(Code::S001, format!("{t} elements do not fill a shape of {p}")));
         }
@@ -54,7 +72,9 @@ fn infer(cx: &mut InferCx) -> Result<()> {
     let Some(elem) = cx.elem(0) else { return Ok(()) };
     let shape = match (cx.shape(0), cx.ints(1)) {
         (Some(input), Some(want)) => Some(target(cx, input, &want.elems)?),
-        _ => cx.shape(1).and_then(|s| s.first()?.size()).map(|rank| cx.unknowns(0, rank)),
+        // A file may claim any length for the target shape.
+        _ => (cx.shape(1).and_then(|s| s.first()?.size()).filter(|&rank| rank <= 64))
+            .map(|rank| cx.unknowns(0, rank)),
     };
     cx.set(0, elem, shape.clone());
     if let (Some(ints), Some(shape)) = (cx.ints(0), shape) {
