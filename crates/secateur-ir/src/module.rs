@@ -38,7 +38,8 @@ pub(crate) fn tensor_type(info: &proto::ValueInfoProto) -> Option<TensorType> {
             .enumerate()
             .map(|(i, d)| match &d.value {
                 Some(DimValue::DimValue(n)) if *n >= 0 => Dim::fixed(*n),
-                Some(DimValue::DimParam(p)) if !p.is_empty() => Dim::symbol(p),
+                // Some exporters write a question mark for every size that they leave open.
+                Some(DimValue::DimParam(p)) if !p.is_empty() && p != "?" => Dim::symbol(p),
                 _ => Dim::unknown(info.name(), i),
             })
             .collect()
@@ -334,7 +335,12 @@ fn export_init(name: &str, init: &Init) -> proto::TensorProto {
 }
 
 /// A node whose names are all known to the graph.
-pub(crate) fn import_node(graph: &Graph, mut p: proto::NodeProto, extras: Extras, index: usize) -> Result<Node> {
+pub(crate) fn import_node(
+    graph: &Graph,
+    mut p: proto::NodeProto,
+    extras: Extras,
+    index: usize,
+) -> Result<Node> {
     let place = format!("{:?} ({}, node {index})", p.name(), p.op_type());
     let find = |name: &String| match name.is_empty() {
         true => Ok(None),

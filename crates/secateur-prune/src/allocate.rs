@@ -93,9 +93,11 @@ fn candidate(
 ) -> Option<Candidate> {
     let mut rated: Vec<(f64, u32)> =
         g.classes.iter().map(|&c| Some((scores[c as usize]?, c))).collect::<Option<_>>()?;
-    // Not-a-number sorts last: what cannot be rated stays.
+    // Not-a-number, whatever its sign, sorts last: what cannot be rated stays.
+    rated.iter_mut().filter(|r| r.0.is_nan()).for_each(|r| r.0 = f64::INFINITY);
     rated.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let mean = rated.iter().map(|r| r.0).sum::<f64>() / rated.len() as f64;
+    let finite: Vec<f64> = rated.iter().map(|r| r.0).filter(|s| s.is_finite()).collect();
+    let mean = finite.iter().sum::<f64>() / finite.len() as f64;
     let scale = if mean > 0.0 && mean.is_finite() { 1.0 / mean } else { 1.0 };
     Some(Candidate {
         relative: rated.iter().map(|r| r.0 * scale).collect(),

@@ -125,5 +125,9 @@ fn term(bound: &Graph, coupling: &Coupling, coef: f64, axes: &[Axis]) -> Result<
             }
         }
     }
+    let whole = out.rows.iter().fold(out.coef, |c, &r| c * coupling.rows[r as usize].len as f64);
+    if whole >= u64::MAX as f64 {
+        return Err(diag(Code::L006, format!("the cost, about {whole:.0e}, overflows")));
+    }
     Ok(out)
 }

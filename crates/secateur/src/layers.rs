@@ -34,8 +34,8 @@ fn layer(graph: &Graph, node: &Node) -> Option<Layer> {
         };
         graph.shape(v?)?.get(axis)?.size().map(|n| n as u64)
     };
-    let macs =
-        cost.macs.iter().map(|t| t.axes.iter().try_fold(t.coef, |c, &a| c.checked_mul(size(a)?))).sum();
+    let mut macs = cost.macs.iter().map(|t| t.axes.iter().try_fold(t.coef, |c, &a| c.checked_mul(size(a)?)));
+    let macs = macs.try_fold(0u64, |sum, m| sum.checked_add(m?));
     let weight = node.inputs.iter().flatten().filter_map(|&v| graph.init(v)).find(|t| t.dims.len() > 1);
     let name = match node.name() {
         "" => graph.value(node.output(0)?).name.clone(),

@@ -6,6 +6,7 @@ use secateur_diag::{Code, Result, diag};
 
 use super::options::{Dims, Pruning};
 use super::{Common, Outcome};
+use crate::output::check_writable;
 use crate::report::PruneReport;
 
 /// Arguments of `prune`.
@@ -31,6 +32,9 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
             .help("one or more of --macs 50%, --params 50%, --size 1.5MB"));
     }
     let request = a.pruning.request(&a.dims, 1)?;
+    for path in a.masked.iter().chain([&a.output]) {
+        check_writable(path)?;
+    }
     let bar = common.progress(4, "prune");
     let analyzed = crate::analyze(crate::open(&a.model)?, &request)?;
     bar.inc(1);
