@@ -31,8 +31,7 @@ pub fn resolve(graph: &Graph, said: &Collected, start: State) -> (State, Vec<usi
         .enumerate()
         .map(|(c, choice)| {
             let at = choice_cluster(choice, &start, &cluster);
-            let score =
-                |s: &FxHashMap<u32, (u64, u64)>| at.and_then(|a| s.get(&a).copied()).unwrap_or_default();
+            let score = |s: &FxHashMap<u32, Score>| at.and_then(|a| s.get(&a).copied()).unwrap_or_default();
             if score(&scores[1]) > score(&scores[0]) { inner_picks[c] } else { outer_picks[c] }
         })
         .collect();
@@ -161,8 +160,12 @@ fn choice_cluster(choice: &Choice, state: &State, cluster: &[u32]) -> Option<u32
     rows.filter(|r| state.rows[*r as usize].first.is_some()).map(|r| cluster[r as usize]).next()
 }
 
-/// By cluster: removable weight elements, and removable classes to break ties.
-fn scores(graph: &Graph, state: &mut State, cluster: &[u32]) -> FxHashMap<u32, (u64, u64)> {
+/// Weight elements in exact classes, the number of these, and weight elements in inexact ones: what can go
+/// without `--allow-inexact` counts first.
+type Score = (u64, u64, u64);
+
+/// By cluster, what an attempt leaves to remove.
+fn scores(graph: &Graph, state: &mut State, cluster: &[u32]) -> FxHashMap<u32, Score> {
     // Weight elements that go with one element of a row.
     let weight: Vec<u64> = state
         .rows
@@ -172,11 +175,16 @@ fn scores(graph: &Graph, state: &mut State, cluster: &[u32]) -> FxHashMap<u32, (
             inits.map(|t| (t.len() / r.len.max(1)) as u64).sum()
         })
         .collect();
-    let mut out: FxHashMap<u32, (u64, u64)> = FxHashMap::default();
+    let mut out: FxHashMap<u32, Score> = FxHashMap::default();
     for class in removable(state).0 {
         let score = out.entry(cluster[class[0].0 as usize]).or_default();
-        score.0 += class.iter().map(|m| weight[m.0 as usize]).sum::<u64>();
-        score.1 += 1;
+        let weights = class.iter().map(|m| weight[m.0 as usize]).sum::<u64>();
+        if class.iter().any(|m| state.rows[m.0 as usize].inexact.is_some()) {
+            score.2 += weights;
+        } else {
+            score.0 += weights;
+            score.1 += 1;
+        }
     }
     out
 }
