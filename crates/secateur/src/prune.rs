@@ -8,7 +8,8 @@ use secateur_ir::{Graph, Module, infer};
 use secateur_onnx::Model;
 use secateur_passes::Options;
 use secateur_prune::{
-    Budget, CostModel, Costs, Criterion, Plan, Scope, Selection, allocate, mask, score, surgery,
+    Amount, Budget, CostModel, Costs, Criterion, Limit, Plan, Scope, Selection, allocate, mask, score,
+    surgery,
 };
 
 use crate::layers::{Layer, layers};
@@ -167,7 +168,13 @@ impl Analyzed {
     pub fn plan(&self, request: &Request) -> Result<Plan> {
         let scores = score(&self.module.graph, &self.coupling, request.criterion)?;
         let (graph, coupling) = (&self.module.graph, &self.coupling);
-        allocate(graph, coupling, &self.costs, &scores, &request.budget, request.scope, &request.selection)
+        // Shares are of the file as it came; simplification may have made the graph smaller or larger.
+        let of_file = |&(l, a): &(Limit, Amount)| match a {
+            Amount::Share(_) if l != Limit::Macs => (l, Amount::Absolute(a.of(l.of(&self.original)))),
+            a => (l, a),
+        };
+        let budget = Budget { limits: request.budget.limits.iter().map(of_file).collect() };
+        allocate(graph, coupling, &self.costs, &scores, &budget, request.scope, &request.selection)
     }
 
     /// The original with the plan's classes zeroed where they are summed away.

@@ -45,6 +45,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let request = a.pruning.request(&a.dims, target.channel_multiple as usize)?;
     let preparation = a.preparing.recipe()?;
     let (analyzed, pruned) = crate::prune(crate::open(&a.model)?, &request)?;
+    let missed = a.pruning.missed(&request, &analyzed, &pruned)?;
     let failed = |e: std::io::Error| {
         diag(Code::L007, "the folder cannot be made")
             .at("reason", e.to_string())
@@ -69,11 +70,5 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     common.say(&format!("target {} ({})\n{}", target.name, target.title, report.prune.table()));
     common.say(&format!("wrote {}\n", path.display()));
     common.give(&report);
-    if !request.budget.met(&pruned.costs, &analyzed.original) {
-        return Ok(Outcome::Missed(diag(
-            Code::P001,
-            "the budget is not met; the smallest possible model was written",
-        )));
-    }
-    Ok(Outcome::Done)
+    Ok(missed.map_or(Outcome::Done, Outcome::Missed))
 }

@@ -1,10 +1,10 @@
 //! Options that `inspect`, `prune` and `compile` share.
 
 use clap::ValueEnum;
-use secateur_diag::{Code, Result, diag};
+use secateur_diag::{Code, Diagnostic, Result, diag};
 use secateur_prune::{Amount, Budget, Criterion, Limit, Scope, Selection};
 
-use crate::prune::Request;
+use crate::prune::{Analyzed, Pruned, Request};
 
 /// How classes are rated.
 #[derive(Clone, Copy, ValueEnum)]
@@ -82,7 +82,7 @@ pub struct Pruning {
     keep_batchnorm: bool,
     /// Write the smallest possible model where the budget cannot be met.
     #[arg(long)]
-    pub force: bool,
+    force: bool,
 }
 
 /// `NAME=N` of every --dim.
@@ -101,6 +101,24 @@ impl Pruning {
     /// Whether any limit was given.
     pub fn limited(&self) -> bool {
         self.macs.is_some() || self.params.is_some() || self.size.is_some()
+    }
+
+    /// Before anything is written: what to say of a limit that the result misses.
+    ///
+    /// # Errors
+    /// P001 unless --force was given.
+    pub fn missed(&self, r: &Request, a: &Analyzed, p: &Pruned) -> Result<Option<Box<Diagnostic>>> {
+        if r.budget.met(&p.costs, &a.original) {
+            return Ok(None);
+        }
+        match self.force {
+            true => {
+                Ok(Some(diag(Code::P001, "the budget is not met; the smallest possible model was written")))
+            }
+            false => {
+                Err(diag(Code::P001, "the budget is not met").help("--force writes what can be reached"))
+            }
+        }
     }
 
     /// The request, with the target's preferred multiple where none was given.

@@ -43,7 +43,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let masked = a.masked.as_ref().map(|path| (path, analyzed.masked(&plan)));
     let pruned = analyzed.cut(plan, &request.dims)?;
     bar.inc(1);
-    let missed = !request.budget.met(&pruned.costs, &analyzed.original);
+    let missed = a.pruning.missed(&request, &analyzed, &pruned)?;
     if let Some((path, masked)) = masked {
         let (model, external) = masked.export();
         model.save(path, &external)?;
@@ -54,11 +54,5 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let report = PruneReport::new(&analyzed, &pruned);
     common.say(&report.table());
     common.give(&report);
-    if missed && a.pruning.force {
-        return Ok(Outcome::Missed(diag(
-            Code::P001,
-            "the budget is not met; the smallest possible model was written",
-        )));
-    }
-    Ok(Outcome::Done)
+    Ok(missed.map_or(Outcome::Done, Outcome::Missed))
 }
