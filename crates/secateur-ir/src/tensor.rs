@@ -53,7 +53,8 @@ impl Tensor {
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        self.dims.iter().product()
+        // Beside a 0 the other sizes may be anything.
+        if self.dims.contains(&0) { 0 } else { self.dims.iter().product() }
     }
 
     /// Whether there are no elements.
@@ -135,10 +136,18 @@ impl Tensor {
     /// Shapes: `[.., n, ..]` and indices below `n` give `[.., index.len(), ..]`.
     pub fn take(&self, axis: usize, index: &[usize]) -> Option<Tensor> {
         let n = self.dims[axis];
-        let outer: usize = self.dims[..axis].iter().product();
-        let inner: usize = self.dims[axis + 1..].iter().product();
         let mut dims = self.dims.clone();
         dims[axis] = index.len();
+        if dims.contains(&0) {
+            let data = match &self.data {
+                Data::Elided(_) => return None,
+                Data::Strings(_) => Data::Strings(Vec::new()),
+                Data::Bytes(_) => Data::Bytes(Bytes::new()),
+            };
+            return Some(Tensor { elem: self.elem, dims, data });
+        }
+        let outer: usize = self.dims[..axis].iter().product();
+        let inner: usize = self.dims[axis + 1..].iter().product();
         let data = match &self.data {
             Data::Elided(_) => return None,
             Data::Strings(s) => Data::Strings(

@@ -194,3 +194,13 @@ fn expand_and_tile() {
     assert_eq!(cut(13, "%x: f32[3,N,1]", t, &[("y", 2, &[0, 1])]), "Tile(%x, @r_1[3]) [2, 1, 2]");
     assert_eq!(error(13, "%x: f32[3]", t), "error[S002]: 3 repeats for rank 1");
 }
+
+#[test]
+fn sizes_beside_a_zero_cost_nothing() {
+    let tile = "@x: i64[1,0] = [] @r: i64[2] = [1099511627776, 1] %y: ? = Tile(@x, @r)";
+    assert_eq!(folded(13, tile), None);
+    let concat = "@x: i64[1099511627776,0] = [] %y: ? = Concat(@x, @x) {axis=1}";
+    assert_eq!(folded(13, concat), None);
+    let gather = "@x: i64[1099511627776,1099511627776,0] = [] @i: i64[1] = [7] %y: ? = Gather(@x, @i)";
+    assert_eq!(folded(13, gather), Some((vec![1, 1 << 40, 0], vec![])));
+}

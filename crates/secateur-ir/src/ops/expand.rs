@@ -236,7 +236,8 @@ fn tile_fold(cx: &FoldCx) -> Result<Option<Vec<Tensor>>> {
         let Some(d) = usize::try_from(*n).ok().and_then(|n| n.checked_mul(*d)) else { return Ok(None) };
         dims.push(d);
     }
-    if crate::constant::bounded(&dims, &[]).is_none_or(|n| n > t.len().max(1 << 16)) {
+    // Beside a size of 0 the others may be anything.
+    if crate::constant::bounded(&dims, &[]).is_none_or(|n| n == 0 || n > t.len().max(1 << 16)) {
         return Ok(None);
     }
     let mut out = t.clone();
