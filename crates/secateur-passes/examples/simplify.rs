@@ -1,4 +1,4 @@
-//! `simplify IN.onnx OUT.onnx`: simplifies a model and says what each pass did.
+//! `simplify IN.onnx OUT.onnx [--keep-batchnorm]`: simplifies a model and says what each pass did.
 
 use std::path::Path;
 use std::time::Instant;
@@ -9,11 +9,15 @@ use secateur_passes::{Options, finish, prepare};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [input, output] = args.as_slice() else { return Err("usage: simplify IN.onnx OUT.onnx".into()) };
+    let (input, output, keep_batchnorm) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [input, output] => (input, output, false),
+        [input, output, "--keep-batchnorm"] => (input, output, true),
+        _ => return Err("usage: simplify IN.onnx OUT.onnx [--keep-batchnorm]".into()),
+    };
     let start = Instant::now();
     let mut module = Module::import(Model::load(Path::new(input))?)?;
     let before = module.graph.nodes.len();
-    let report = prepare(&mut module.graph, &mut Options::default())?;
+    let report = prepare(&mut module.graph, &mut Options { keep_batchnorm, ..Options::default() })?;
     finish(&mut module.graph)?;
     let (model, external) = module.export();
     model.save(Path::new(output), &external)?;
