@@ -21,11 +21,13 @@ mod driver;
 mod fold;
 mod identity;
 mod if_constant;
+mod resize_scales;
 mod shape;
 mod shape_inputs;
 mod shared;
 mod shuffle;
 mod util;
+mod zero_state;
 
 pub use driver::{After, Options, PassReport, Report, finish, prepare, run, simplify};
 
@@ -51,6 +53,8 @@ pub const PASSES: &[Pass] = &[
     compose::PASS,
     batchnorm::PASS,
     shuffle::PASS,
+    zero_state::PASS,
+    resize_scales::PASS,
     dead::PASS,
     shared::SPLIT,
     shared::MERGE,
