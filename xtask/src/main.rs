@@ -5,11 +5,14 @@ use std::process::ExitCode;
 
 mod bless;
 mod ci;
+mod fidelity;
 mod fuzz;
 mod lint;
+mod oracle;
 mod setup;
 mod sh;
 mod test;
+mod zoo;
 
 /// One chore: `cargo xtask NAME ARGUMENTS`.
 struct Chore {
@@ -36,10 +39,28 @@ const CHORES: &[Chore] = &[
         run: bless::run,
     },
     Chore {
+        name: "fidelity",
+        arguments: "DIR [--first N]",
+        help: "accuracy of the classifiers in a folder, pruned by every criterion that needs no data",
+        run: fidelity::run,
+    },
+    Chore {
         name: "fuzz",
         arguments: "[--seconds N] [TARGET]...",
         help: "run the fuzz targets, a minute each",
         run: fuzz::run,
+    },
+    Chore {
+        name: "zoo",
+        arguments: "DIR [--budget 50%] [--limit-mb N] [--allow-inexact auto|never] [--only PART] [--json FILE] [--python P]",
+        help: "prune every model of a folder and check it in onnxruntime",
+        run: zoo::run,
+    },
+    Chore {
+        name: "oracle",
+        arguments: "[--cases N] [--seed S]",
+        help: "prune random graphs and compare with masks, 10000 of them",
+        run: oracle::run,
     },
 ];
 
