@@ -23,6 +23,9 @@ pub fn graph(text: &str) -> Result<Graph> {
     Ok(p.graph)
 }
 
+/// Elements that `rand` makes at most, so that a short text never asks for much memory.
+const MAX_RAND: usize = 1 << 20;
+
 struct Parser<'a> {
     text: &'a str,
     at: usize,
@@ -267,6 +270,13 @@ impl<'a> Parser<'a> {
                 return Err(self.fail(&format!("{count} elements")));
             }
             Data::Bytes(bytes.into())
+        } else if self.eat("rand(") {
+            if elem != ElemType::F32 || count > MAX_RAND {
+                return Err(self.fail(&format!("numbers: rand is for up to {MAX_RAND} of f32")));
+            }
+            let seed = self.number("a seed")?;
+            self.want(")")?;
+            Tensor::uniform(&dims, seed).data
         } else {
             Data::Elided(self.digest()?)
         };

@@ -39,6 +39,19 @@ impl Tensor {
         Self::from_bytes(ElemType::F32, dims.to_vec(), bytes)
     }
 
+    /// Numbers uniform in -1..1, always the same for a seed (SplitMix64): the printed form's `rand(SEED)`.
+    pub fn uniform(dims: &[usize], seed: u64) -> Self {
+        let one = |i: u64| {
+            let mut z = seed.wrapping_mul(0xd134_2543_de82_ef95);
+            z = z.wrapping_add((i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            // 24 bits are all that an f32 holds, so that the result is exact and below 1.
+            ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        };
+        Self::f32(dims, &(0..dims.iter().product::<usize>() as u64).map(one).collect::<Vec<_>>())
+    }
+
     /// From `i64` values, row-major.
     pub fn i64(dims: &[usize], values: &[i64]) -> Self {
         debug_assert_eq!(dims.iter().product::<usize>(), values.len());
@@ -156,7 +169,7 @@ impl Tensor {
                     .flat_map(|at| s[at..at + inner].iter().cloned())
                     .collect(),
             ),
-            Data::Bytes(b) if self.elem.bits() % 8 == 0 => {
+            Data::Bytes(b) if self.elem.bits().is_multiple_of(8) => {
                 let run = inner * self.elem.bits() / 8;
                 let mut out = Vec::with_capacity(outer * index.len() * run);
                 for o in 0..outer {

@@ -97,17 +97,9 @@ pub fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Uniform numbers in -1..1, from SplitMix64.
+/// Uniform numbers in -1..1.
 pub fn noise(n: usize, seed: u64) -> Vec<f32> {
-    (0..n as u64)
-        .map(|i| {
-            let mut z =
-                seed.wrapping_mul(0x1234_5677).wrapping_add((i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        })
-        .collect()
+    secateur_ir::Tensor::uniform(&[n], seed).to_f32().unwrap()
 }
 
 /// A version 1.0 `.npy` file.
