@@ -62,13 +62,13 @@ fn attempt(said: &Collected, mut state: State, prefer: &dyn Fn(&[usize]) -> usiz
             first_live.get_or_insert((c, live));
             true
         });
-        if open.len() == before {
-            if let Some((c, live)) = first_live {
-                let way = prefer(&live);
-                commit(&mut state, &said.choices[c], way);
-                picks[c] = Some(way);
-                open.retain(|&o| o != c);
-            }
+        if open.len() == before
+            && let Some((c, live)) = first_live
+        {
+            let way = prefer(&live);
+            commit(&mut state, &said.choices[c], way);
+            picks[c] = Some(way);
+            open.retain(|&o| o != c);
         }
     }
     (state, picks.into_iter().map(|p| p.unwrap_or(0)).collect())

@@ -213,10 +213,10 @@ impl State {
     fn join(&mut self, a: (Axis, usize), b: (Axis, usize)) {
         match (self.element(a.0, a.1), self.element(b.0, b.1)) {
             (Some(x), Some(y)) => {
-                if let Some((root, child)) = self.sets.union(x, y) {
-                    if self.pinned[root as usize] == NOT_PINNED {
-                        self.pinned[root as usize] = self.pinned[child as usize];
-                    }
+                if let Some((root, child)) = self.sets.union(x, y)
+                    && self.pinned[root as usize] == NOT_PINNED
+                {
+                    self.pinned[root as usize] = self.pinned[child as usize];
                 }
             }
             // A row without elements was pinned from the start; what meets it stays too.

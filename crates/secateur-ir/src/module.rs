@@ -114,10 +114,10 @@ impl Module {
             graph.nodes.push(node);
         }
         for info in g.value_info.iter().chain(&g.output) {
-            if let Some(v) = graph.find(info.name()) {
-                if graph.value(v).ty.is_none() {
-                    graph.value_mut(v).ty = tensor_type(info);
-                }
+            if let Some(v) = graph.find(info.name())
+                && graph.value(v).ty.is_none()
+            {
+                graph.value_mut(v).ty = tensor_type(info);
             }
         }
         for info in &g.output {

@@ -118,10 +118,10 @@ fn tensor(t: &Tensor) -> String {
         if let Some(v) = t.to_i64() {
             return list(v.iter().map(ToString::to_string).collect());
         }
-        if t.elem == ElemType::F32 {
-            if let Some(v) = t.to_f32() {
-                return list(v.into_iter().map(float).collect());
-            }
+        if t.elem == ElemType::F32
+            && let Some(v) = t.to_f32()
+        {
+            return list(v.into_iter().map(float).collect());
         }
     }
     format!("{head} = #{:016x}", t.digest())
@@ -152,10 +152,11 @@ fn attr(a: &AttributeProto) -> String {
 /// The digest of an attribute that has no printed form: graphs, tensors, types.
 fn opaque(a: &AttributeProto) -> u64 {
     // Read back from a printed graph: the digest itself was kept as the attribute's text.
-    if let Some(d) = a.doc_string.as_deref().and_then(|d| d.strip_prefix('#')) {
-        if a.g.is_none() && a.t.is_none() {
-            return u64::from_str_radix(d, 16).unwrap_or(0);
-        }
+    if let Some(d) = a.doc_string.as_deref().and_then(|d| d.strip_prefix('#'))
+        && a.g.is_none()
+        && a.t.is_none()
+    {
+        return u64::from_str_radix(d, 16).unwrap_or(0);
     }
     let bytes = secateur_onnx::encode_with_extras(a, &secateur_onnx::Extras::default());
     Tensor::from_bytes(ElemType::U8, vec![bytes.len()], bytes).digest()

@@ -58,7 +58,7 @@ impl Amount {
             _ => return Err(bad()),
         };
         let n = number * scale;
-        if !(n >= 1.0 && n < 1e18) {
+        if !(1.0..1e18).contains(&n) {
             return Err(bad());
         }
         Ok(Amount::Absolute(n as u64))

@@ -46,10 +46,10 @@ impl CostModel {
             bits: Vec::new(),
             lens: coupling.rows.iter().map(|r| r.len).collect(),
         };
-        if let Err(e) = &out.macs {
-            if e.code != Code::P002 {
-                return Err(e.clone());
-            }
+        if let Err(e) = &out.macs
+            && e.code != Code::P002
+        {
+            return Err(e.clone());
         }
         let links = bound.links();
         for v in bound.value_ids().filter(|&v| !links.uses(v).is_empty()) {

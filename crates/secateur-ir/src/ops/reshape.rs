@@ -60,11 +60,9 @@ fn target(cx: &InferCx, input: &[Dim], want: &[Dim]) -> Result<Shape> {
         };
     } else if let (Some(t), Some(p)) =
         (total.and_then(|t| t.constant()), Dim::product(&shape).and_then(|p| p.constant()))
-    {
-        if t != p {
+        && t != p {
             return Err(diag(Code::S001, format!("{t} elements do not fill a shape of {p}")));
         }
-    }
     Ok(shape)
 }
 
@@ -77,11 +75,10 @@ fn infer(cx: &mut InferCx) -> Result<()> {
             .map(|rank| cx.unknowns(0, rank)),
     };
     cx.set(0, elem, shape.clone());
-    if let (Some(ints), Some(shape)) = (cx.ints(0), shape) {
-        if shape.len() <= 1 {
+    if let (Some(ints), Some(shape)) = (cx.ints(0), shape)
+        && shape.len() <= 1 {
             cx.set_ints(0, elem, crate::graph::Ints { scalar: shape.is_empty(), elems: ints.elems });
         }
-    }
     Ok(())
 }
 

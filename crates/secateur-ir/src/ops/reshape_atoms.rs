@@ -63,10 +63,8 @@ fn groups(sa: &[Dim], sb: &[Dim]) -> Vec<Option<Vec<Piece>>> {
     // What is left of the current axis on either side.
     let (mut ra, mut rb) = (one.clone(), one.clone());
     loop {
-        if ra.is(1) && rb.is(1) {
-            if !pieces.is_empty() {
-                out.push(Some(std::mem::take(&mut pieces)));
-            }
+        if ra.is(1) && rb.is(1) && !pieces.is_empty() {
+            out.push(Some(std::mem::take(&mut pieces)));
         }
         while ra.is(1) && i < sa.len() {
             ra = sa[i].clone();

@@ -104,7 +104,7 @@ fn text(c: &Comparison) -> String {
     for o in &c.outputs {
         t.add_row([
             o.name.clone(),
-            count(Some(o.elements as u64)),
+            count(Some(o.elements)),
             format!("{:.3e}", o.max_abs_error),
             o.max_rel_error.map_or("-".into(), |e| format!("{e:.3e}")),
             format!("{:.1}", o.sqnr()),

@@ -33,7 +33,7 @@ fn query_key_value(b: &mut Builder, x: ValueId, heads: usize, each: usize) -> [V
                 [b.squeeze(parts[0], &[0]), b.squeeze(parts[1], &[0]), b.squeeze(parts[2], &[0])]
             }
         }
-        2 if heads % 2 == 0 => {
+        2 if heads.is_multiple_of(2) => {
             // Two heads of the query share one of key and value.
             let kv = h / 2;
             let q = b.linear(x, heads * each);

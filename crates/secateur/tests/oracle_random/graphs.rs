@@ -5,7 +5,7 @@ use secateur_ir::{Graph, ValueId};
 use crate::bridge::{self, head};
 use crate::build::Builder;
 use crate::rng::Rng;
-use crate::{image, places, sequence};
+use crate::{image, odd, places, sequence};
 
 /// A graph, and the names of the blocks it was made of.
 pub struct Random {
@@ -16,7 +16,7 @@ pub struct Random {
 /// The same graph for the same seed.
 pub fn random(seed: u64) -> Random {
     let mut rng = Rng::new(seed);
-    let opset = rng.pick(&[11, 13, 13, 17, 18]);
+    let opset = rng.pick(&[11, 13, 13, 17, 18, 19]);
     let mut b = Builder::new(rng, opset);
     let mut blocks = Vec::new();
     let batch = if b.rng.chance(20) { Some(2) } else { None };
@@ -50,16 +50,19 @@ pub fn random(seed: u64) -> Random {
 
 /// One more block, on a value of late as a rule.
 fn step(b: &mut Builder, live: &mut Vec<ValueId>, blocks: &mut Vec<&'static str>) {
-    if b.rng.chance(12) {
-        if let Some(y) = join(b, live) {
-            blocks.push("join");
-            live.push(y);
-            return;
-        }
+    if b.rng.chance(12)
+        && let Some(y) = join(b, live)
+    {
+        blocks.push("join");
+        live.push(y);
+        return;
     }
     let at = if b.rng.chance(70) { live.len() - 1 } else { b.rng.below(live.len()) };
     let x = live[at];
     let (inside, across) = match b.rank(x) {
+        4 if b.rng.chance(15) => (odd::IMAGE, bridge::FROM_IMAGE),
+        2 if b.rng.chance(20) => (odd::FLAT, bridge::FROM_VECTOR),
+        3 if b.rng.chance(15) => (odd::FLAT, bridge::FROM_SEQUENCE),
         4 if b.rng.chance(60) => (image::BLOCKS, bridge::FROM_IMAGE),
         4 => (places::BLOCKS, bridge::FROM_IMAGE),
         3 => (sequence::SEQUENCE, bridge::FROM_SEQUENCE),

@@ -131,7 +131,7 @@ fn conv_strided(b: &mut Builder, x: ValueId) -> Option<ValueId> {
 fn conv_grouped(b: &mut Builder, x: ValueId) -> Option<ValueId> {
     let c = b.channels(x);
     let groups = b.rng.pick(&[2, 3, 4]);
-    if c % groups != 0 {
+    if !c.is_multiple_of(groups) {
         return None;
     }
     let (per, kernel, bias) = (b.rng.range(1, 4), b.rng.pick(&[1, 3]), b.rng.chance(60));
@@ -199,7 +199,7 @@ fn split(b: &mut Builder, x: ValueId) -> Option<ValueId> {
         return None;
     }
     let first = b.rng.range(2, c - 3);
-    let sizes = if b.rng.chance(50) && c % 3 == 0 { vec![c / 3; 3] } else { vec![first, c - first] };
+    let sizes = if b.rng.chance(50) && c.is_multiple_of(3) { vec![c / 3; 3] } else { vec![first, c - first] };
     let mut parts = b.split(x, &sizes, 1);
     for p in &mut parts {
         if b.rng.chance(50) {
@@ -250,7 +250,7 @@ fn gather(b: &mut Builder, x: ValueId) -> Option<ValueId> {
 fn shuffle(b: &mut Builder, x: ValueId) -> Option<ValueId> {
     let d = b.dims(x);
     let g = b.rng.pick(&[2, 3, 4]);
-    if d[1] % g != 0 || d[1] == g {
+    if !d[1].is_multiple_of(g) || d[1] == g {
         return None;
     }
     let [c, h, w] = [d[1] as i64, d[2] as i64, d[3] as i64];
@@ -262,7 +262,7 @@ fn shuffle(b: &mut Builder, x: ValueId) -> Option<ValueId> {
 
 fn shuffle_unit(b: &mut Builder, x: ValueId) -> Option<ValueId> {
     let c = b.channels(x);
-    if c % 2 != 0 {
+    if !c.is_multiple_of(2) {
         return None;
     }
     let parts = b.split(x, &[c / 2, c / 2], 1);

@@ -15,6 +15,7 @@ mod build;
 mod check;
 mod graphs;
 mod image;
+mod odd;
 mod places;
 mod rng;
 mod sequence;

@@ -44,7 +44,7 @@ fn instance_norm(b: &mut Builder, x: ValueId) -> Option<ValueId> {
 fn group_norm(b: &mut Builder, x: ValueId) -> Option<ValueId> {
     let d = b.dims(x);
     let g = b.rng.pick(&[2, 3, 4]);
-    if d[1] % g != 0 || d[2] * d[3] < 4 {
+    if !d[1].is_multiple_of(g) || d[2] * d[3] < 4 {
         return None;
     }
     let y = b.reshape(x, &[d[0] as i64, g as i64, -1]);
@@ -67,7 +67,7 @@ fn conv_transpose(b: &mut Builder, x: ValueId) -> Option<ValueId> {
         return None;
     }
     let groups = b.rng.pick(&[1, 1, 2, 3, d[1]]);
-    if d[1] % groups != 0 {
+    if !d[1].is_multiple_of(groups) {
         return None;
     }
     let per = b.rng.range(1, 4);
@@ -111,7 +111,7 @@ fn pixel_shuffle(b: &mut Builder, x: ValueId) -> Option<ValueId> {
 
 fn space_to_depth(b: &mut Builder, x: ValueId) -> Option<ValueId> {
     let d = b.dims(x);
-    if d[2] % 2 != 0 || d[3] % 2 != 0 || d[1] > 6 || b.is_small(x) {
+    if !d[2].is_multiple_of(2) || !d[3].is_multiple_of(2) || d[1] > 6 || b.is_small(x) {
         return None;
     }
     if b.rng.chance(50) {
@@ -267,7 +267,7 @@ fn attention(b: &mut Builder, x: ValueId) -> Option<ValueId> {
 fn grouped_view(b: &mut Builder, x: ValueId) -> Option<ValueId> {
     let d = b.dims(x);
     let g = b.rng.pick(&[2, 3, 4]);
-    if d[1] % g != 0 || d[1] == g {
+    if !d[1].is_multiple_of(g) || d[1] == g {
         return None;
     }
     let per = d[1] / g;
@@ -284,7 +284,7 @@ fn grouped_view(b: &mut Builder, x: ValueId) -> Option<ValueId> {
 fn grouped_sum(b: &mut Builder, x: ValueId) -> Option<ValueId> {
     let d = b.dims(x);
     let g = b.rng.pick(&[2, 3, 4]);
-    if d[1] % g != 0 || d[1] / g < 2 || g < 2 {
+    if !d[1].is_multiple_of(g) || d[1] / g < 2 || g < 2 {
         return None;
     }
     let y = b.reshape(x, &[d[0] as i64, g as i64, (d[1] / g) as i64, d[2] as i64, d[3] as i64]);
@@ -336,7 +336,7 @@ fn transposed_view(b: &mut Builder, x: ValueId) -> Option<ValueId> {
 
 fn multi_scale(b: &mut Builder, x: ValueId) -> Option<ValueId> {
     let d = b.dims(x);
-    if b.is_small(x) || d[2] % 2 != 0 || d[3] % 2 != 0 {
+    if b.is_small(x) || !d[2].is_multiple_of(2) || !d[3].is_multiple_of(2) {
         return None;
     }
     let width = b.width();

@@ -211,7 +211,7 @@ fn sum(b: &mut Builder, x: ValueId) -> Option<ValueId> {
 /// Halves change places, one with its sign turned.
 fn rotary(b: &mut Builder, x: ValueId) -> Option<ValueId> {
     let d = b.dims(x);
-    if d[2] % 2 != 0 {
+    if !d[2].is_multiple_of(2) {
         return None;
     }
     let half = d[2] / 2;

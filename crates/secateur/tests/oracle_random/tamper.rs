@@ -68,12 +68,10 @@ pub const WRONGS: &[(&str, Wrong)] = &[
         if g.nodes[n].is("Add") {
             let second = |s: &Span| s.port == Port::In(1);
             for r in &mut r.list {
-                if let Relation::Run { a, b, .. } = r {
-                    if second(a) || second(b) {
-                        *r = Relation::Free {
-                            at: if second(a) { (a.port, a.axis) } else { (b.port, b.axis) },
-                        };
-                    }
+                if let Relation::Run { a, b, .. } = r
+                    && (second(a) || second(b))
+                {
+                    *r = Relation::Free { at: if second(a) { (a.port, a.axis) } else { (b.port, b.axis) } };
                 }
             }
         }
