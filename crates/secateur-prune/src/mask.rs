@@ -14,10 +14,10 @@ pub fn masked(graph: &Graph, coupling: &Coupling, plan: &Plan) -> Graph {
         let sides = c.weight.into_iter().chain([c.data]);
         let constant = sides.filter(|(v, _)| graph.init(*v).is_some()).collect::<Vec<_>>();
         if let Some(&(v, axis)) = constant.first() {
-            if let (Some(kept), Some(t)) = (plan.kept(coupling, (v, axis)), out.init(v)) {
-                if let Some(t) = zeroed(t, axis, kept) {
-                    out.set_init(v, t);
-                }
+            if let (Some(kept), Some(t)) = (plan.kept(coupling, (v, axis)), out.init(v))
+                && let Some(t) = zeroed(t, axis, kept)
+            {
+                out.set_init(v, t);
             }
         } else if let Some(kept) = plan.kept(coupling, c.data) {
             let rank = graph.shape(c.data.0).map_or(0, <[_]>::len);
@@ -36,12 +36,18 @@ pub fn masked(graph: &Graph, coupling: &Coupling, plan: &Plan) -> Graph {
     }
     // From the back, so that the numbers of the nodes before stay right.
     insert.sort_unstable_by_key(|i| std::cmp::Reverse((i.0, i.1, i.2)));
+    let mut done = usize::MAX;
+    let mut before = 0;
     for (n, input, _, mask) in insert {
-        let Some(data) = out.nodes[n].input(input) else { continue };
+        // A node that is masked twice has moved behind its first mask.
+        before = if n == done { before + 1 } else { 0 };
+        done = n;
+        let at = n + before;
+        let Some(data) = out.nodes[at].input(input) else { continue };
         let ty = out.value(data).ty.clone();
         let product = out.add_fresh("masked", ty);
-        out.nodes[n].inputs[input] = Some(product);
-        out.nodes.insert(n, Node::new("", "Mul", "", vec![Some(data), Some(mask)], vec![Some(product)]));
+        out.nodes[at].inputs[input] = Some(product);
+        out.nodes.insert(at, Node::new("", "Mul", "", vec![Some(data), Some(mask)], vec![Some(product)]));
     }
     out
 }
@@ -49,7 +55,7 @@ pub fn masked(graph: &Graph, coupling: &Coupling, plan: &Plan) -> Graph {
 /// All but the kept elements along an axis set to zero.
 fn zeroed(t: &Tensor, axis: usize, kept: &[usize]) -> Option<Tensor> {
     let bits = t.elem.bits();
-    if bits % 8 != 0 || bits == 0 {
+    if !bits.is_multiple_of(8) || bits == 0 {
         return None;
     }
     let mut bytes = t.bytes()?.to_vec();
