@@ -9,6 +9,7 @@ mod build;
 mod choose;
 mod collect;
 mod rows;
+mod shared;
 mod show;
 
 use std::borrow::Cow;
@@ -127,7 +128,8 @@ pub type Tamper<'a> = dyn FnMut(&Graph, usize, &mut secateur_ir::ops::Relations)
 pub fn analyze_with(graph: &Graph, pins: &[Axis], tamper: &mut Tamper) -> Result<Coupling> {
     let collected = collect::collect(graph, pins, tamper)?;
     let state = rows::State::new(graph, &collected);
-    let (state, choices) = choose::resolve(graph, &collected, state);
+    let (mut state, choices) = choose::resolve(graph, &collected, state);
+    shared::tie(graph, &mut state);
     Ok(build::build(graph, &collected, state, choices))
 }
 

@@ -212,13 +212,7 @@ impl State {
 
     fn join(&mut self, a: (Axis, usize), b: (Axis, usize)) {
         match (self.element(a.0, a.1), self.element(b.0, b.1)) {
-            (Some(x), Some(y)) => {
-                if let Some((root, child)) = self.sets.union(x, y)
-                    && self.pinned[root as usize] == NOT_PINNED
-                {
-                    self.pinned[root as usize] = self.pinned[child as usize];
-                }
-            }
+            (Some(x), Some(y)) => self.join_elements(x, y),
             // A row without elements was pinned from the start; what meets it stays too.
             (Some(x), None) => {
                 if let Some(pin) = self.row_pin(b.0) {
@@ -232,6 +226,25 @@ impl State {
             }
             (None, None) => {}
         }
+    }
+
+    /// Two elements go together.
+    pub fn join_elements(&mut self, a: u32, b: u32) {
+        if let Some((root, child)) = self.sets.union(a, b)
+            && self.pinned[root as usize] == NOT_PINNED
+        {
+            self.pinned[root as usize] = self.pinned[child as usize];
+        }
+    }
+
+    /// What goes together so far, to go back to.
+    pub fn clone_sets(&self) -> (Sets, Vec<u32>) {
+        (self.sets.clone(), self.pinned.clone())
+    }
+
+    /// Goes back.
+    pub fn restore_sets(&mut self, before: (Sets, Vec<u32>)) {
+        (self.sets, self.pinned) = before;
     }
 
     /// Why an element must stay, if it must.

@@ -3,7 +3,7 @@
 use secateur_coupling::{Coupling, describe_axis};
 use secateur_diag::{Code, Result, diag};
 use secateur_ir::ops::{self, ShrinkCx};
-use secateur_ir::{Dim, Graph, ValueId, infer};
+use secateur_ir::{Dim, Edit, Graph, ValueId, infer};
 
 use crate::plan::Plan;
 
@@ -31,16 +31,19 @@ pub fn apply(graph: &mut Graph, coupling: &Coupling, plan: &Plan) -> Result<()> 
         }
         graph.set_init(v, t);
     }
+    let mut edit = Edit::new(graph);
     for n in 0..graph.nodes.len() {
         let node = &graph.nodes[n];
         let Some(op) = ops::find(node.domain(), node.op()) else { continue };
         if node.inputs.iter().chain(&node.outputs).flatten().any(|v| touched(*v)) {
-            let result = (op.shrink)(&mut ShrinkCx::new(graph, n, &kept, &before));
-            if let Err(e) = result {
-                return Err(infer::place(e, graph, &graph.nodes[n]).at("pass", "shrink"));
+            let mut cx = ShrinkCx::new(graph, n, &kept, &before);
+            match (op.shrink)(&mut cx) {
+                Ok(()) => cx.into_new().into_iter().for_each(|new| edit.insert(n, new)),
+                Err(e) => return Err(infer::place(e, graph, &graph.nodes[n]).at("pass", "shrink")),
             }
         }
     }
+    edit.apply(graph);
     infer::infer(graph).map_err(|e| e.at("pass", "shrink"))?;
     for v in graph.value_ids().filter(|v| touched(*v)) {
         for (a, d) in before(v).unwrap_or(&[]).iter().enumerate() {

@@ -131,6 +131,11 @@ pub(super) fn relate(cx: &CoupleCx, r: &mut Relations, x: Port, w: Port, b: Port
     let rank = cx.rank(x)?;
     r.tie(cx, (x, 0), (Y, 0))?;
     for a in 2..rank {
+        if one_tap(cx, w, a)? {
+            r.tie(cx, (x, a), (Y, a))?;
+            r.free(w, a);
+            continue;
+        }
         for p in [x, w, Y] {
             r.pin(p, a, "a window slides along it");
         }
@@ -171,6 +176,17 @@ pub(super) fn relate(cx: &CoupleCx, r: &mut Relations, x: Port, w: Port, b: Port
     };
     r.choose(if i == 1 && o == group { vec![whole] } else { vec![whole, inside] });
     Ok(())
+}
+
+/// Whether the kernel looks at one element of an axis at a time and at all of them: places along it do not meet.
+fn one_tap(cx: &CoupleCx, w: Port, axis: usize) -> Result<bool> {
+    let n = cx.rank(w)?.saturating_sub(2);
+    let (i, pads) = (axis - 2, list(cx.node, "pads", 2 * n, 0)?);
+    Ok(cx.size(w, axis)? == Some(1)
+        && list(cx.node, "strides", n, 1)?[i] == 1
+        // Whatever auto_pad says, a kernel of one element with stride 1 needs none.
+        && pads[i] == 0
+        && pads[i + n] == 0)
 }
 
 fn shrink(cx: &mut ShrinkCx) -> Result<()> {

@@ -38,14 +38,16 @@ pub struct CostCx<'a> {
 }
 
 impl<'a> CostCx<'a> {
-    /// The tensor's shape; [`Code::S001`] where it is unknown or absent.
+    /// The tensor's shape; [`Code::P002`] where it is unknown or absent: nothing is wrong with such a model, only
+    /// its multiply-adds cannot be counted.
     pub fn shape(&self, port: Port) -> Result<&'a [Dim]> {
         let v = match port {
             Port::In(i) => self.node.input(i),
             Port::Out(i) => self.node.output(i),
         };
-        v.and_then(|v| self.graph.shape(v))
-            .ok_or_else(|| diag(Code::S001, format!("{port:?} has no known shape")))
+        v.and_then(|v| self.graph.shape(v)).ok_or_else(|| {
+            diag(Code::P002, format!("the cost depends on the shape of {port:?}, which is unknown"))
+        })
     }
 
     /// All axes of a tensor.

@@ -112,12 +112,13 @@ fn infer_instance(cx: &mut InferCx) -> Result<()> {
     same_as_input(cx)
 }
 
-/// Batch and channels pass through, statistics are taken over the rest.
+/// All axes pass through; statistics are taken over all but batch and channels. Exporters write a group
+/// normalization as this one over `[N, groups, -1]`, where the last axis holds the channels of a group.
 fn couple_instance(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
     for a in 0..cx.rank(X)? {
-        match a {
-            0 | 1 => r.tie(cx, (X, a), (Y, a))?,
-            _ => [X, Y].into_iter().for_each(|p| r.pin(p, a, "mean and variance are taken over it")),
+        r.tie(cx, (X, a), (Y, a))?;
+        if a > 1 {
+            r.inexact(X, a, "mean and variance are taken over it");
         }
     }
     r.tie(cx, (Port::In(1), 0), (Y, 1))?;

@@ -92,7 +92,10 @@ fn shrink(cx: &mut ShrinkCx) -> Result<()> {
     if !cx.touched(Port::Out(0)) {
         return Ok(());
     }
-    let mut want = cx.operand(1)?;
+    let mut want = match cx.operand(1) {
+        Ok(want) => want,
+        Err(e) => return shrink_computed(cx).ok_or(e),
+    };
     for (axis, d) in want.iter_mut().enumerate() {
         if *d > 0 {
             *d = cx.len(Port::Out(0), axis)? as i64;
@@ -100,6 +103,24 @@ fn shrink(cx: &mut ShrinkCx) -> Result<()> {
     }
     cx.set_operand(1, Tensor::vec_i64(&want));
     Ok(())
+}
+
+/// A target that is put together when the model runs, as `[N, 24, 16, 16]` is: its constants are lessened by what
+/// is removed.
+fn shrink_computed(cx: &mut ShrinkCx) -> Option<()> {
+    let sizes = cx.sizes(1)?;
+    let mut delta = vec![0; sizes.len()];
+    for (axis, d) in sizes.iter().enumerate() {
+        if cx.kept(Port::Out(0), axis).is_some() {
+            let old = d.constant()?;
+            // What is copied or left open follows by itself.
+            delta[axis] = if old > 0 { cx.len(Port::Out(0), axis).ok()? as i64 - old } else { 0 };
+        }
+    }
+    if delta.iter().any(|d| *d != 0) {
+        cx.add_to_operand(1, &delta);
+    }
+    Some(())
 }
 
 fn fold(cx: &FoldCx) -> Result<Option<Vec<Tensor>>> {

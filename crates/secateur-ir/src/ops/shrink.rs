@@ -21,6 +21,7 @@ pub struct ShrinkCx<'g, 'a> {
     kept: &'a Kept<'a>,
     /// Shapes of all values before the removal.
     before: &'a dyn Fn(ValueId) -> Option<&'a [Dim]>,
+    new: Vec<Node>,
 }
 
 impl<'g, 'a> ShrinkCx<'g, 'a> {
@@ -31,7 +32,12 @@ impl<'g, 'a> ShrinkCx<'g, 'a> {
         kept: &'a Kept<'a>,
         before: &'a dyn Fn(ValueId) -> Option<&'a [Dim]>,
     ) -> Self {
-        Self { graph, node, kept, before }
+        Self { graph, node, kept, before, new: Vec::new() }
+    }
+
+    /// Nodes that the rule needs before this one, for the driver to insert once all rules have run.
+    pub fn into_new(self) -> Vec<Node> {
+        self.new
     }
 
     /// The node.
@@ -118,6 +124,23 @@ impl<'g, 'a> ShrinkCx<'g, 'a> {
             Ok(v) => Ok(v),
             Err(e) => computed().and_then(|t| t.elems.iter().map(Dim::constant).collect()).ok_or(e),
         }
+    }
+
+    /// Input `i` element by element before the removal, sizes of the inputs as symbols.
+    pub fn sizes(&self, i: usize) -> Option<Vec<Dim>> {
+        Some(super::infer::ints_of(self.graph, self.node().input(i)?)?.elems)
+    }
+
+    /// Adds `delta` to the vector that input `i` holds when the model runs. For operands that hang on the size of
+    /// the batch and can be no constants.
+    pub fn add_to_operand(&mut self, i: usize, delta: &[i64]) {
+        let Some(v) = self.node().input(i) else { return };
+        let base = self.graph.value(v).name.clone();
+        let ty = self.graph.value(v).ty.clone();
+        let delta = self.graph.add_init(&base, Tensor::vec_i64(delta));
+        let sum = self.graph.add_fresh(&base, ty);
+        self.new.push(Node::new("", "Add", "", vec![Some(v), Some(delta)], vec![Some(sum)]));
+        self.node_mut().inputs[i] = Some(sum);
     }
 
     /// Element type, where the tensor is there and its type known.
