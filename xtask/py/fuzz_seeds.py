@@ -1,6 +1,7 @@
-"""Writes the seeds of the fuzz target `load`: small models that use many parts of the format.
+"""Writes the seeds of the fuzz targets `load` and `prune`: small models that use many parts of the format,
+and small networks with structures that pruning follows.
 
-    .venv/bin/python xtask/py/fuzz_seeds.py fuzz/seeds/load
+    .venv/bin/python xtask/py/fuzz_seeds.py fuzz/seeds
 """
 import os
 import sys
@@ -68,11 +69,84 @@ def function():
     return m
 
 
-if __name__ == "__main__":
-    os.makedirs(sys.argv[1], exist_ok=True)
-    for make in (conv, types, branch, external, sparse, function):
+def weight(name, *shape):
+    return numpy_helper.from_array(np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape), name)
+
+
+def ints(name, *values):
+    return numpy_helper.from_array(np.array(values, np.int64), name)
+
+
+def residual():
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["a"]),
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("Conv", ["r", "w2"], ["b"], group=4),
+        helper.make_node("Add", ["b", "a"], ["s"]),
+        helper.make_node("Concat", ["s", "r"], ["c"], axis=1),
+        helper.make_node("Split", ["c", "parts"], ["p", "q"], axis=1),
+        helper.make_node("GlobalAveragePool", ["p"], ["g"]),
+        helper.make_node("Flatten", ["g"], ["f"]),
+        helper.make_node("Gemm", ["f", "w3"], ["y"], transB=1),
+    ]
+    inits = [weight("w1", 4, 2, 1, 1), weight("w2", 4, 1, 1, 1), weight("w3", 3, 5), ints("parts", 5, 3)]
+    return model(nodes, inits, outputs=[tensor("y", "N", 3)])
+
+
+def heads():
+    nodes = [
+        helper.make_node("MatMul", ["x", "wq"], ["q"]),
+        helper.make_node("Reshape", ["q", "split"], ["qh"]),
+        helper.make_node("Transpose", ["qh"], ["qt"], perm=[0, 2, 1, 3]),
+        helper.make_node("Transpose", ["qh"], ["kt"], perm=[0, 2, 3, 1]),
+        helper.make_node("MatMul", ["qt", "kt"], ["s"]),
+        helper.make_node("Softmax", ["s"], ["a"], axis=-1),
+        helper.make_node("MatMul", ["a", "qt"], ["h"]),
+        helper.make_node("Transpose", ["h"], ["ht"], perm=[0, 2, 1, 3]),
+        helper.make_node("Reshape", ["ht", "merge"], ["m"]),
+        helper.make_node("MatMul", ["m", "wo"], ["y"]),
+    ]
+    inits = [weight("wq", 4, 6), weight("wo", 6, 4), ints("split", 0, 3, 2, 3), ints("merge", 0, 3, 6)]
+    return model(nodes, inits, inputs=[tensor("x", "N", 3, 4)], outputs=[tensor("y", "N", 3, 4)])
+
+
+def shuffle():
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["a"]),
+        helper.make_node("Shape", ["a"], ["shape"]),
+        helper.make_node("Gather", ["shape", "zero"], ["n"], axis=0),
+        helper.make_node("Concat", ["n", "two"], ["t"], axis=0),
+        helper.make_node("Reshape", ["a", "t"], ["b"]),
+        helper.make_node("Transpose", ["b"], ["c"], perm=[0, 2, 1, 3, 4]),
+        helper.make_node("Reshape", ["c", "back"], ["d"]),
+        helper.make_node("Slice", ["d", "zero", "three", "one"], ["e"]),
+        helper.make_node("Conv", ["e", "w2"], ["y"]),
+    ]
+    inits = [weight("w1", 4, 2, 1, 1), weight("w2", 2, 3, 1, 1), ints("zero", 0), ints("two", 2, 2, 4, 4),
+             ints("back", 0, 4, 4, 4), ints("three", 3), ints("one", 1)]
+    return model(nodes, inits, outputs=[tensor("y", "N", 2, 4, 4)])
+
+
+def recurrent():
+    nodes = [
+        helper.make_node("GRU", ["x", "w", "r", "b"], ["o", "l"], hidden_size=3),
+        helper.make_node("Squeeze", ["l", "zero"], ["h"]),
+        helper.make_node("MatMul", ["h", "p"], ["y"]),
+    ]
+    inits = [weight("w", 1, 9, 2), weight("r", 1, 9, 3), weight("b", 1, 18), ints("zero", 0), weight("p", 3, 2)]
+    return model(nodes, inits, inputs=[tensor("x", 4, "N", 2)], outputs=[tensor("y", "N", 2)])
+
+
+def write(folder, makers):
+    os.makedirs(folder, exist_ok=True)
+    for make in makers:
         data = make().SerializeToString(deterministic=True)
         if make is function:
             data += b"\xfa\x7d\x03new"  # a field that no version defines
-        with open(os.path.join(sys.argv[1], make.__name__ + ".onnx"), "wb") as f:
+        with open(os.path.join(folder, make.__name__ + ".onnx"), "wb") as f:
             f.write(data)
+
+
+if __name__ == "__main__":
+    write(os.path.join(sys.argv[1], "load"), (conv, types, branch, external, sparse, function))
+    write(os.path.join(sys.argv[1], "prune"), (residual, heads, shuffle, recurrent))
