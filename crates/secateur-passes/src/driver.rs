@@ -11,7 +11,7 @@ use crate::{PASSES, Pass, find};
 const MAX_ROUNDS: usize = 12;
 
 /// Passes that are not part of [`simplify`]: they are each other's inverse.
-const OUTSIDE: &[&str] = &["split_shared", "merge_shared"];
+const OUTSIDE: &[&str] = &["merge_equal", "split_shared", "merge_shared"];
 
 /// Called with the name of a pass and the graph that it left.
 pub type After<'a> = &'a mut dyn FnMut(&str, &Graph);
@@ -92,7 +92,7 @@ pub fn simplify(graph: &mut Graph, options: &mut Options) -> Result<Report> {
 /// As [`simplify`].
 pub fn prepare(graph: &mut Graph, options: &mut Options) -> Result<Report> {
     let mut report = simplify(graph, options)?;
-    run_into(graph, &["split_shared"], options, &mut report)?;
+    run_into(graph, &["merge_equal", "split_shared"], options, &mut report)?;
     Ok(report)
 }
 

@@ -56,6 +56,7 @@ pub const PASSES: &[Pass] = &[
     zero_state::PASS,
     resize_scales::PASS,
     dead::PASS,
+    shared::EQUAL,
     shared::SPLIT,
     shared::MERGE,
 ];

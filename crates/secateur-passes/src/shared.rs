@@ -1,4 +1,5 @@
-//! Shared initializers get a copy for each reader, and copies that stayed equal are merged again.
+//! Equal weights become one, shared initializers get a copy for each reader, and copies that stayed equal are merged
+//! again.
 //!
 //! ```text
 //! %a: .. = Conv(%x, @w[4,4,1,1])          %a: .. = Conv(%x, @w[4,4,1,1])
@@ -10,7 +11,7 @@
 
 use rustc_hash::FxHashMap;
 use secateur_diag::Result;
-use secateur_ir::{Edit, Graph, ValueId};
+use secateur_ir::{Edit, ElemType, Graph, ValueId};
 
 use crate::Pass;
 
@@ -24,6 +25,31 @@ pub const MERGE: Pass = Pass {
     doc: "copies of an initializer that are still equal are merged",
     run: merge,
 };
+
+/// The row of `merge_equal`.
+pub const EQUAL: Pass =
+    Pass { name: "merge_equal", doc: "weights that hold the same elements become one", run: equal };
+
+/// Exporters write the weight of a layer that is used twice as two, transposed or folded one by one; as one they are
+/// cut alike and stored once. Vectors are too small to matter.
+fn equal(graph: &mut Graph) -> Result<usize> {
+    let mut edit = Edit::new(graph);
+    let mut by_dims: FxHashMap<(ElemType, Vec<usize>), Vec<ValueId>> = FxHashMap::default();
+    let mut changes = 0;
+    for v in graph.value_ids() {
+        let Some(t) = graph.init(v).filter(|t| t.dims.len() > 1) else { continue };
+        let alike = by_dims.entry((t.elem, t.dims.clone())).or_default();
+        match alike.iter().copied().find(|&s| graph.init(s) == Some(t)) {
+            Some(s) if !edit.is_fixed(v) && edit.replace(v, s) => {
+                graph.drop_init(v);
+                changes += 1;
+            }
+            _ => alike.push(v),
+        }
+    }
+    edit.apply(graph);
+    Ok(changes)
+}
 
 fn split(graph: &mut Graph) -> Result<usize> {
     let edit = Edit::new(graph);
