@@ -10,6 +10,9 @@ use super::{Options, TOLERANCE, check::Checker, process};
 /// No model of a zoo should need longer.
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// Operators whose result jumps where two scores are nearly the same.
+const RANKING: &[&str] = &["ArgMax", "ArgMin", "NonMaxSuppression", "TopK"];
+
 /// A line of the table.
 #[derive(Default)]
 pub struct Row {
@@ -34,6 +37,8 @@ pub enum Outcome {
     Pruned,
     /// The budget cannot be met, with what can.
     Short(String),
+    /// Pruned, but outputs are picked by rank of scores, where rounding swaps neighbours.
+    Ranked,
     /// The original does not run in onnxruntime either; nothing is known of the result.
     Unchecked(String),
     Failed(String),
@@ -85,6 +90,9 @@ pub fn row(
     let part = |k: &str| report[k].as_f64().unwrap_or(0.0) / weights;
     row.nodes = report["nodes"][1].as_u64().unwrap_or(0);
     row.prunable = (part("weights_removable"), part("weights_removable_inexact"));
+    let ranks = report["operators"]
+        .as_array()
+        .is_some_and(|ops| ops.iter().any(|o| o[0].as_str().is_some_and(|o| RANKING.contains(&o))));
     let example = manifest.iter().find(|m| m["name"] == name.as_str());
     let (dims, batch) = dims(&report, example);
 
@@ -123,6 +131,7 @@ pub fn row(
             None => Outcome::Failed(said),
         },
         (None, Some(e)) if row.inexact || e <= TOLERANCE => Outcome::Pruned,
+        (None, Some(_)) if ranks => Outcome::Ranked,
         (None, e) => Outcome::Failed(format!("differs from the masked model by {}", e.unwrap_or(f64::NAN))),
     };
     for file in [&out, &masked] {

@@ -43,6 +43,7 @@ fn remark(r: &Row) -> String {
         Outcome::Pruned if BAND.contains(&r.left()) => inexact.into(),
         Outcome::Pruned => format!("{inexact} coarse: the next class does not fit").trim_start().into(),
         Outcome::Short(why) => why.clone(),
+        Outcome::Ranked => "picks by rank of scores: outputs are not comparable".into(),
         Outcome::Unchecked(why) => format!("{inexact} the original does not run: {why}").trim_start().into(),
         Outcome::Failed(why) => format!("FAILED {why}"),
     }
@@ -51,17 +52,22 @@ fn remark(r: &Row) -> String {
 /// How many came to what, and the causes of those that did not reach.
 pub fn summary(rows: &[Row]) -> String {
     let count = |f: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| f(r)).count();
-    let pruned = |r: &Row| matches!(r.outcome, Outcome::Pruned | Outcome::Unchecked(_));
-    let worst = rows.iter().filter(|r| !r.inexact).filter_map(|r| r.error).fold(0.0, f64::max);
+    let pruned = |r: &Row| matches!(r.outcome, Outcome::Pruned | Outcome::Ranked | Outcome::Unchecked(_));
+    let worst = rows
+        .iter()
+        .filter(|r| !r.inexact && r.outcome == Outcome::Pruned)
+        .filter_map(|r| r.error)
+        .fold(0.0, f64::max);
     let mut out = format!(
         "{} models, tolerance {:e}\n{:>5} within 47..50 % of the multiply-adds\n{:>5} pruned exactly, largest error {worst:.1e}\n\
-         {:>5} pruned with inexact classes\n{:>5} cannot reach the budget\n{:>5} unchecked, as the original does not run\n{:>5} failed\n",
+         {:>5} pruned with inexact classes\n{:>5} cannot reach the budget\n{:>5} not comparable, as outputs are picked by rank\n{:>5} unchecked, as the original does not run\n{:>5} failed\n",
         rows.len(),
         super::TOLERANCE,
         count(&|r| pruned(r) && BAND.contains(&r.left())),
         count(&|r| pruned(r) && !r.inexact),
         count(&|r| pruned(r) && r.inexact),
         count(&|r| matches!(r.outcome, Outcome::Short(_))),
+        count(&|r| r.outcome == Outcome::Ranked),
         count(&|r| matches!(r.outcome, Outcome::Unchecked(_))),
         count(&Row::failed),
     );
