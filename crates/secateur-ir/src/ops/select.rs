@@ -3,7 +3,7 @@
 //! <https://onnx.ai/onnx/operators/onnx__Clip.html>, <https://onnx.ai/onnx/operators/onnx__Where.html>. As all
 //! that works element by element: whatever goes from one tensor goes from those broadcast with it.
 
-use secateur_diag::Result;
+use secateur_diag::{Code, Result, diag};
 use secateur_onnx::ElemType;
 
 use super::forms::{broadcast_inputs, no_cost, no_shrink, pointwise, same_as_input, same_axes};
@@ -40,6 +40,11 @@ pub const OPS: &[Op] = &[
 
 fn clip_infer(cx: &mut InferCx) -> Result<()> {
     same_as_input(cx)?;
+    for i in [1, 2] {
+        if let Some(d) = cx.shape(i).unwrap_or(&[]).iter().find(|d| d.size().is_some_and(|n| n != 1)) {
+            return Err(diag(Code::S001, format!("a bound is one number, input {i} has an axis of {d}")));
+        }
+    }
     let (Some(ints), Some(elem)) = (cx.ints(0), cx.elem(0)) else { return Ok(()) };
     // A bound that is given but unknown leaves nothing known.
     let bound = |i: usize| match cx.node.input(i) {
@@ -65,7 +70,7 @@ fn clip_infer(cx: &mut InferCx) -> Result<()> {
 /// The bounds are scalars; some exporters give them one axis of size 1.
 fn clip_couple(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
     for bound in [Port::In(1), Port::In(2)] {
-        for a in 0..cx.shape(bound).map_or(0, <[Dim]>::len) {
+        for (a, _) in cx.shape(bound).unwrap_or(&[]).iter().enumerate().filter(|(_, d)| d.is(1)) {
             r.free(bound, a);
         }
     }
