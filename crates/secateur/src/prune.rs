@@ -49,6 +49,10 @@ pub struct Analyzed {
     pub layers: Vec<Layer>,
     /// Nodes before and after simplification.
     pub nodes: (usize, usize),
+    /// What each pass of the simplification changed, and how long it took.
+    pub passes: secateur_passes::Report,
+    /// Dimensions of the inputs whose size is not known, as `--dim` takes them.
+    pub open_dims: Vec<String>,
     /// Operators without a rule, with their number.
     pub unknown_ops: Vec<(String, usize)>,
 }
@@ -77,11 +81,17 @@ pub fn open(path: &Path) -> Result<Module> {
     })
 }
 
+/// A size without a name goes by input and axis, `x.2`.
+fn spelled(symbol: &str) -> &str {
+    symbol.trim_start_matches('?')
+}
+
 /// A batch of one, and the sizes that were given.
 fn bound(graph: &Graph, dims: &[(String, usize)]) -> Result<Graph> {
     let mut g = graph.clone();
     let known = infer::input_symbols(&g);
-    if let Some((name, _)) = dims.iter().find(|(n, _)| !known.contains(n)) {
+    if let Some((name, _)) = dims.iter().find(|(n, _)| !known.iter().any(|k| k == n || spelled(k) == n)) {
+        let known: Vec<&str> = known.iter().map(|k| spelled(k)).collect();
         return Err(diag(Code::P003, format!("no input of the model has a dimension called {name}"))
             .at("known", if known.is_empty() { "none".into() } else { known.join(", ") }));
     }
@@ -91,7 +101,7 @@ fn bound(graph: &Graph, dims: &[(String, usize)]) -> Result<Graph> {
         .flat_map(|d| d.symbols().iter().map(ToString::to_string).collect::<Vec<_>>())
         .collect();
     let size = |s: &str| {
-        let given = dims.iter().find(|(n, _)| n == s).map(|(_, k)| *k);
+        let given = dims.iter().find(|(n, _)| n == s || n == spelled(s)).map(|(_, k)| *k);
         given.or_else(|| batch.iter().any(|b| b == s).then_some(1))
     };
     infer::bind(&mut g, &size)?;
@@ -131,7 +141,7 @@ pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
     // Weights in Constant nodes count as initializers do.
     secateur_passes::run(&mut module.graph, &["constants"])?;
     let file = parameters(&module.graph);
-    secateur_passes::prepare(
+    let passes = secateur_passes::prepare(
         &mut module.graph,
         &mut Options { keep_batchnorm: request.keep_batchnorm, ..Options::default() },
     )?;
@@ -154,6 +164,8 @@ pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
         layers: layers(&bound),
         nodes: (before, graph.nodes.len()),
         unknown_ops: unknown,
+        passes,
+        open_dims: infer::input_symbols(&bound).iter().map(|s| spelled(s).to_owned()).collect(),
         costs,
         coupling,
         module,
@@ -174,7 +186,17 @@ impl Analyzed {
             a => (l, a),
         };
         let budget = Budget { limits: request.budget.limits.iter().map(of_file).collect() };
-        allocate(graph, coupling, &self.costs, &scores, &budget, request.scope, &request.selection)
+        let plan =
+            allocate(graph, coupling, &self.costs, &scores, &budget, request.scope, &request.selection);
+        plan.map_err(|e| match (e.code, self.open_dims.as_slice()) {
+            (Code::P002, open @ [_, ..]) => e.help(format!("give {}", self.dim_options(open))),
+            _ => e,
+        })
+    }
+
+    /// `--dim H=N --dim W=N`.
+    fn dim_options(&self, names: &[String]) -> String {
+        names.iter().map(|n| format!("--dim {n}=N")).collect::<Vec<_>>().join(" ")
     }
 
     /// The original with the plan's classes zeroed where they are summed away.

@@ -46,6 +46,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let preparation = a.preparing.recipe()?;
     let (analyzed, pruned) = crate::prune(crate::open(&a.model)?, &request)?;
     let missed = a.pruning.missed(&request, &analyzed, &pruned)?;
+    common.passes(&analyzed.passes);
     let failed = |e: std::io::Error| {
         diag(Code::L007, "the folder cannot be made")
             .at("reason", e.to_string())

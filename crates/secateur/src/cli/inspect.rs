@@ -72,6 +72,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
         *operators.entry(n.op().to_owned()).or_insert(0) += 1;
     }
     let analyzed = crate::analyze(module, &looking(&a.dims)?)?;
+    common.passes(&analyzed.passes);
     let g = &analyzed.module.graph;
     if a.simplified {
         print!("{}", print::graph(g));
@@ -137,10 +138,13 @@ fn text(r: &Report, a: &Analyzed) -> String {
         out.push_str(&format!("no rule {} (nothing is cut through these)\n", unknown.join(", ")));
     }
     out.push_str(&format!("MACs    {}", count(r.cost.macs)));
-    out.push_str(match r.cost.macs {
-        Some(_) => " for one sample\n",
-        None => " (give the inputs' sizes with --dim NAME=N)\n",
-    });
+    match r.cost.macs {
+        Some(_) => out.push_str(" for one sample\n"),
+        None => {
+            let open: Vec<String> = a.open_dims.iter().map(|n| format!("--dim {n}=N")).collect();
+            out.push_str(&format!(" (give {})\n", open.join(" ")));
+        }
+    }
     out.push_str(&format!("params  {} in {} bytes\n", count(Some(r.cost.params)), count(Some(r.cost.bytes))));
     out.push_str(&format!(
         "prune   {} of the weights are in removable classes, {} with inexact ones\n",

@@ -35,9 +35,9 @@ pub struct Common {
     /// Print nothing but errors and what was asked for.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more; twice for the time of every pass.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    /// Say on standard error what each pass of the simplification changed, and how long it took.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
 }
 
 #[derive(Subcommand)]
@@ -100,6 +100,20 @@ impl Common {
     pub(crate) fn say(&self, text: &str) {
         if !self.json && !self.quiet {
             print!("{text}");
+        }
+    }
+
+    /// What the passes did, for those who asked.
+    pub(crate) fn passes(&self, report: &secateur_passes::Report) {
+        if self.verbose {
+            for p in report.passes.iter().filter(|p| p.changes > 0) {
+                eprintln!(
+                    "pass {:<14} {:>6} changes {:>9.1} ms",
+                    p.name,
+                    p.changes,
+                    1e3 * p.time.as_secs_f64()
+                );
+            }
         }
     }
 

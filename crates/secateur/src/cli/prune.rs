@@ -37,6 +37,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     }
     let bar = common.progress(4, "prune");
     let analyzed = crate::analyze(crate::open(&a.model)?, &request)?;
+    common.passes(&analyzed.passes);
     bar.inc(1);
     let plan = analyzed.plan(&request)?;
     bar.inc(1);
