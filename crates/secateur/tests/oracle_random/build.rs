@@ -38,6 +38,14 @@ impl Builder {
         v
     }
 
+    /// Takes back what was added after there were `nodes` nodes.
+    pub fn undo(&mut self, nodes: usize) {
+        let gone: Vec<ValueId> =
+            self.g.nodes[nodes..].iter().flat_map(|n| &n.outputs).flatten().copied().collect();
+        self.weights.retain(|w| !gone.contains(w));
+        self.g.nodes.truncate(nodes);
+    }
+
     /// Sizes; 0 for the batch where it is a symbol, as Reshape wants it.
     pub fn dims(&self, v: ValueId) -> Vec<usize> {
         let shape = self.g.shape(v).unwrap_or_else(|| panic!("no shape:\n{}", self.text()));
@@ -223,7 +231,8 @@ impl Builder {
     pub fn along_channels(&self, x: ValueId) -> Vec<usize> {
         match self.rank(x) {
             4 => vec![self.channels(x), 1, 1],
-            _ => vec![self.channels(x)],
+            2 | 3 => vec![self.channels(x)],
+            _ => vec![1],
         }
     }
 

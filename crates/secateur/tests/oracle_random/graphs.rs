@@ -77,7 +77,7 @@ fn step(b: &mut Builder, live: &mut Vec<ValueId>, blocks: &mut Vec<&'static str>
             live.push(y);
             return;
         }
-        b.g.nodes.truncate(nodes);
+        b.undo(nodes);
     }
 }
 
