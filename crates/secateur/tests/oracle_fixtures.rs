@@ -11,20 +11,18 @@ use secateur_prune::{Amount, Budget, Criterion, Limit, Scope, Selection};
 
 const FASHION: (&str, [&str; 3]) = ("fashion_test_x.npy", ["1/255", "0.2860", "0.3530"]);
 
-/// A fixture, what to feed it, and how far exact classes reach.
+/// A fixture, and what to feed it.
 struct Fixture {
     model: &'static str,
     data: (&'static str, [&'static str; 3]),
     samples: usize,
     dims: &'static [(&'static str, usize)],
-    /// MACs that stay with every group at its minimum, in percent at most.
-    floor: f64,
     /// Convolution channels in removable classes, in percent at least.
     channels: f64,
 }
 
 fn fashion(model: &'static str) -> Fixture {
-    Fixture { model, data: FASHION, samples: 8, dims: &[], floor: 5.0, channels: 100.0 }
+    Fixture { model, data: FASHION, samples: 8, dims: &[], channels: 100.0 }
 }
 
 fn request(f: &Fixture, share: f64, criterion: Criterion) -> Request {
@@ -32,7 +30,7 @@ fn request(f: &Fixture, share: f64, criterion: Criterion) -> Request {
         budget: Budget { limits: vec![(Limit::Macs, Amount::Share(share))] },
         criterion,
         scope: Scope::Global,
-        selection: Selection { min_keep: 1, round_to: 1, force: true, ..Selection::default() },
+        selection: Selection { min_keep: 1, round_to: 1, ..Selection::default() },
         pins: Vec::new(),
         dims: f.dims.iter().map(|&(n, k)| (n.to_owned(), k)).collect(),
         keep_batchnorm: false,
@@ -124,9 +122,10 @@ fn check(f: &Fixture) {
         f.model,
         100.0 * c.exact as f64 / c.weights as f64
     );
+    assert!(c.exact as f64 >= 0.98 * c.weights as f64, "{}: {} of {} weights", f.model, c.exact, c.weights);
     assert!(channels >= f.channels, "{}: {channels:.1} % of the channels", f.model);
     assert!(a.unknown_ops.is_empty(), "{}: {:?}", f.model, a.unknown_ops);
-    for (i, criterion) in [Criterion::L2, Criterion::Random(3)].into_iter().enumerate() {
+    for criterion in [Criterion::L2, Criterion::Random(3)] {
         for percent in [75.0, 50.0, 25.0] {
             let r = request(f, percent / 100.0, criterion);
             let (kept, error, moved) = cut(f, &a, &whole, &d, &r, batch);
@@ -135,19 +134,14 @@ fn check(f: &Fixture) {
             let place = format!("{} at {percent} % by {criterion:?}", f.model);
             assert!(error < 1e-4, "{place}: cut and masked differ by {error:.1e}");
             assert!(moved > 1e-3, "{place}: nothing changed");
-            if f.floor <= percent {
-                assert!(kept <= percent && kept > percent - 3.0, "{place}: {kept:.2} %");
-            } else {
-                // Everything that may go is gone, and no more can.
-                assert!(kept > percent && kept <= f.floor, "{place}: {kept:.2} %");
-                if i == 0 {
-                    let strict =
-                        Request { selection: Selection { force: false, ..r.selection.clone() }, ..r.clone() };
-                    assert_eq!(a.plan(&strict).unwrap_err().code, secateur_diag::Code::P001);
-                }
-            }
+            assert!(kept <= percent && kept > percent - 3.0, "{place}: {kept:.2} %");
         }
     }
+    // The comparison can fail: what one plan masks is not what another cuts.
+    let [mask, cut] = [Criterion::L2, Criterion::Random(3)].map(|c| a.plan(&request(f, 0.5, c)).unwrap());
+    let cut = a.cut(cut, &request(f, 0.5, Criterion::L2).dims).unwrap();
+    let other = difference(&executors(&a.masked(&mask)), &executors(&cut.module), &d, batch);
+    assert!(other > 1e-3, "{}: {other:.1e}", f.model);
 }
 
 #[test]
@@ -170,8 +164,7 @@ fn shufflenet() {
 
 #[test]
 fn gru() {
-    // The exporter fills the first hidden state by ConstantOfShape, which holds the hidden units together.
-    check(&Fixture { channels: 0.0, floor: 81.0, ..fashion("fashion_gru.onnx") });
+    check(&Fixture { channels: 0.0, ..fashion("fashion_gru.onnx") });
 }
 
 #[test]
@@ -181,7 +174,6 @@ fn ppocr_cls() {
         data: ("ocr_cls_test_x.npy", ["1/255", "0.5", "0.5"]),
         samples: 8,
         dims: &[("?x.2", 48), ("?x.3", 192)],
-        floor: 5.0,
         channels: 99.0,
     });
 }
@@ -193,7 +185,6 @@ fn ppocr_det() {
         data: ("ocr_det_pages_x.npy", ["1/255", "0.485,0.456,0.406", "0.229,0.224,0.225"]),
         samples: 1,
         dims: &[("p2o.DynamicDimension.1", 320), ("p2o.DynamicDimension.2", 320)],
-        floor: 5.0,
         channels: 99.0,
     });
 }
