@@ -71,11 +71,18 @@ pub fn describe(graph: &Graph, node: &Node) -> String {
     format!("{name:?} ({domain}{}, opset {})", node.op(), graph.opset(node.domain()))
 }
 
-/// Replaces symbolic sizes of the graph's inputs by numbers and infers again; for costs.
+/// Replaces symbolic sizes by numbers and infers again; for costs. Sizes that only show when the model runs, as the
+/// number of boxes found, are taken from `size` by their own names.
 ///
 /// # Errors
 /// As [`infer`]; [`Code::L006`] on overflow.
 pub fn bind(graph: &mut Graph, size: &dyn Fn(&str) -> Option<usize>) -> Result<()> {
+    bind_types(graph, size)?;
+    infer(graph)?;
+    bind_types(graph, size)
+}
+
+fn bind_types(graph: &mut Graph, size: &dyn Fn(&str) -> Option<usize>) -> Result<()> {
     for v in graph.value_ids() {
         let name = graph.value(v).name.clone();
         if let Some(TensorType { shape: Some(shape), .. }) = &mut graph.value_mut(v).ty {
@@ -86,7 +93,7 @@ pub fn bind(graph: &mut Graph, size: &dyn Fn(&str) -> Option<usize>) -> Result<(
             }
         }
     }
-    infer(graph)
+    Ok(())
 }
 
 /// The symbols of the shapes of the graph's inputs, in order.

@@ -109,6 +109,17 @@ fn mac_terms(bound: &Graph, coupling: &Coupling) -> Result<Vec<Term>> {
     Ok(out)
 }
 
+/// How to say a size: those of inputs first, as others often follow from them.
+fn missing(inputs: &[String], name: &str) -> String {
+    match inputs {
+        [] => format!("it shows only when the model runs: give it with --dim {name}=N, or limit --params"),
+        _ => {
+            let dims: Vec<String> = inputs.iter().map(|n| format!("--dim {n}=N")).collect();
+            format!("give the sizes of the model's inputs: {}", dims.join(" "))
+        }
+    }
+}
+
 fn term(bound: &Graph, coupling: &Coupling, coef: f64, axes: &[Axis]) -> Result<Term> {
     let mut out = Term { coef, rows: Vec::new() };
     for &axis in axes {
@@ -119,7 +130,7 @@ fn term(bound: &Graph, coupling: &Coupling, coef: f64, axes: &[Axis]) -> Result<
                 let n = d.and_then(|d| d.size()).ok_or_else(|| {
                     let name = d.map_or("?".into(), ToString::to_string);
                     diag(Code::P002, format!("the cost depends on the size {name}"))
-                        .help("give the sizes of the model's inputs, e.g. --dim H=224 --dim W=224")
+                        .help(missing(&infer::input_symbols(bound), &name))
                 })?;
                 out.coef *= n as f64;
             }

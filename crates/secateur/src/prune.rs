@@ -89,12 +89,6 @@ fn spelled(symbol: &str) -> &str {
 /// A batch of one, and the sizes that were given.
 fn bound(graph: &Graph, dims: &[(String, usize)]) -> Result<Graph> {
     let mut g = graph.clone();
-    let known = infer::input_symbols(&g);
-    if let Some((name, _)) = dims.iter().find(|(n, _)| !known.iter().any(|k| k == n || spelled(k) == n)) {
-        let known: Vec<&str> = known.iter().map(|k| spelled(k)).collect();
-        return Err(diag(Code::P003, format!("no input of the model has a dimension called {name}"))
-            .at("known", if known.is_empty() { "none".into() } else { known.join(", ") }));
-    }
     let batch: Vec<String> = g
         .data_inputs()
         .filter_map(|v| g.shape(v)?.first())
@@ -106,6 +100,22 @@ fn bound(graph: &Graph, dims: &[(String, usize)]) -> Result<Graph> {
     };
     infer::bind(&mut g, &size)?;
     Ok(g)
+}
+
+/// Every size that is given must be one of an input, or one that only shows when the model runs.
+fn known_dims(graph: &Graph, dims: &[(String, usize)]) -> Result<()> {
+    let known = infer::input_symbols(graph);
+    let inner = |n: &str| {
+        let shapes = graph.value_ids().filter_map(|v| graph.shape(v));
+        shapes.flatten().flat_map(|d| d.symbols()).any(|s| &**s == n)
+    };
+    let given = |n: &String| known.iter().any(|k| k == n || spelled(k) == n) || inner(n);
+    if let Some((name, _)) = dims.iter().find(|(n, _)| !given(n)) {
+        let known: Vec<&str> = known.iter().map(|k| spelled(k)).collect();
+        return Err(diag(Code::P003, format!("no input of the model has a dimension called {name}"))
+            .at("known", if known.is_empty() { "none".into() } else { known.join(", ") }));
+    }
+    Ok(())
 }
 
 fn parameters(graph: &Graph) -> Costs {
@@ -147,6 +157,7 @@ pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
     )?;
     let graph = &module.graph;
     let coupling = secateur_coupling::analyze(graph, &pins(graph, &request.pins)?)?;
+    known_dims(graph, &request.dims)?;
     let bound = bound(graph, &request.dims)?;
     let costs = CostModel::new(&bound, &coupling)?;
     let mut unknown: Vec<(String, usize)> = Vec::new();

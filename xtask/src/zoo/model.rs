@@ -23,6 +23,8 @@ pub struct Row {
     pub macs: (u64, u64),
     pub params: (u64, u64),
     pub inexact: bool,
+    /// The budget is one of parameters, as the multiply-adds cannot be counted.
+    pub by_params: bool,
     /// Largest relative difference from the masked model.
     pub error: Option<f64>,
     pub seconds: f64,
@@ -49,9 +51,10 @@ impl Row {
         matches!(self.outcome, Outcome::Failed(_))
     }
 
-    /// What is left of the multiply-adds.
+    /// What is left of what was limited.
     pub fn left(&self) -> f64 {
-        self.macs.1 as f64 / self.macs.0.max(1) as f64
+        let (before, after) = if self.by_params { self.params } else { self.macs };
+        after as f64 / before.max(1) as f64
     }
 }
 
@@ -104,6 +107,17 @@ pub fn row(
     let mut ended = run(&arguments)?;
     if ended.stderr.starts_with("error[P002]") {
         arguments.extend(dims.iter().flat_map(|(n, k)| ["--dim".into(), format!("{n}={k}")]));
+        ended = run(&arguments)?;
+    }
+    // Sizes that only show when the model runs, one after the other.
+    for _ in 0..8 {
+        let Some(name) = inner_size(&ended.stderr) else { break };
+        arguments.extend(["--dim".into(), format!("{name}=16")]);
+        ended = run(&arguments)?;
+    }
+    if ended.stderr.starts_with("error[P002]") {
+        row.by_params = true;
+        arguments[2] = "--params".into();
         ended = run(&arguments)?;
     }
     if ended.stderr.starts_with("error[P001]") && options.inexact {
@@ -170,6 +184,14 @@ fn dims(report: &Value, example: Option<&Value>) -> (Vec<(String, u64)>, Vec<Str
     (out, batch)
 }
 
+/// The size that an error of the second kind asks for by name.
+fn inner_size(stderr: &str) -> Option<&str> {
+    let line = stderr.lines().next()?.strip_prefix("error[P002]: the cost depends on the size ")?;
+    // A product is asked for by its symbol.
+    let name = line.rsplit_once('"').map_or(line, |(l, _)| l.rsplit('"').next().unwrap_or(l));
+    name.starts_with('?').then_some(name)
+}
+
 /// The first line of an error with its place, as `P004 Reshape splits ... at node ...`.
 fn complaint(stderr: &str, code: Option<i32>) -> String {
     let line = |label: &str| {
@@ -200,6 +222,14 @@ mod tests {
         assert_eq!(sizes, [("H".to_owned(), 64), ("T".to_owned(), 16), ("W".to_owned(), 32)]);
         assert_eq!(batch, ["N"]);
         assert_eq!(dims(&report, None).0[0], ("H".to_owned(), 224));
+    }
+
+    #[test]
+    fn inner_sizes_are_read_from_the_error() {
+        let error = |size: &str| format!("error[P002]: the cost depends on the size {size}\n  node");
+        assert_eq!(super::inner_size(&error("\"?a.0\"")), Some("?a.0"));
+        assert_eq!(super::inner_size(&error("8*\"?a.0\"")), Some("?a.0"));
+        assert_eq!(super::inner_size(&error("H")), None);
     }
 
     #[test]

@@ -37,9 +37,14 @@ pub fn line(r: &Row) -> String {
 }
 
 fn remark(r: &Row) -> String {
-    let inexact = if r.inexact { "inexact" } else { "" };
+    let inexact = match (r.inexact, r.by_params) {
+        (true, true) => "inexact, budget of params",
+        (true, false) => "inexact",
+        (false, true) => "budget of params",
+        (false, false) => "",
+    };
     match &r.outcome {
-        Outcome::Pruned if r.macs.0 == 0 => "no multiply-adds".into(),
+        Outcome::Pruned if r.macs.0 == 0 && !r.by_params => "no multiply-adds".into(),
         Outcome::Pruned if BAND.contains(&r.left()) => inexact.into(),
         Outcome::Pruned => format!("{inexact} coarse: the next class does not fit").trim_start().into(),
         Outcome::Short(why) => why.clone(),
@@ -59,7 +64,7 @@ pub fn summary(rows: &[Row]) -> String {
         .filter_map(|r| r.error)
         .fold(0.0, f64::max);
     let mut out = format!(
-        "{} models, tolerance {:e}\n{:>5} within 47..50 % of the multiply-adds\n{:>5} pruned exactly, largest error {worst:.1e}\n\
+        "{} models, tolerance {:e}\n{:>5} within 47..50 % of what was limited\n{:>5} pruned exactly, largest error {worst:.1e}\n\
          {:>5} pruned with inexact classes\n{:>5} cannot reach the budget\n{:>5} not comparable, as outputs are picked by rank\n{:>5} unchecked, as the original does not run\n{:>5} failed\n",
         rows.len(),
         super::TOLERANCE,
