@@ -20,7 +20,11 @@ fn the_page_is_up_to_date() {
     assert!(rows.windows(2).all(|w| (w[0].0, w[0].1) != (w[1].0, w[1].1)), "an operator has two rows");
     let row = |(domain, name, opsets): &(&str, &str, &[i64])| {
         let versions: Vec<String> = opsets.iter().map(ToString::to_string).collect();
-        format!("| {} | {name} | {} |\n", if domain.is_empty() { "ai.onnx" } else { domain }, versions.join(", "))
+        format!(
+            "| {} | {name} | {} |\n",
+            if domain.is_empty() { "ai.onnx" } else { domain },
+            versions.join(", ")
+        )
     };
     let page = format!("{HEAD}{}", rows.iter().map(row).collect::<String>());
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operators.md");
