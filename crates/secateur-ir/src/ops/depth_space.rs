@@ -5,33 +5,16 @@
 
 use secateur_diag::{Code, Result, diag};
 
-use super::forms::{no_cost, no_fold, no_shrink};
 use super::moves::{X, Y};
 use super::{Atom, CoupleCx, InferCx, Op, Relation, Relations};
 use crate::dim::{Dim, Shape};
 use crate::graph::Node;
 
-macro_rules! row {
-    ($name:literal, $opsets:expr, $infer:ident) => {
-        Op {
-            domain: "",
-            name: $name,
-            opsets: $opsets,
-            infer: $infer,
-            couple,
-            // The block stays, channels follow by themselves.
-            shrink: no_shrink,
-            cost: no_cost,
-            fold: no_fold,
-        }
-    };
-}
-
 /// The rows of this file.
 pub const OPS: &[Op] = &[
-    row!("DepthToSpace", &[1, 11, 13], depth_to_space),
-    row!("SpaceToDepth", &[1, 13], space_to_depth),
-    row!("Col2Im", &[18], col2im),
+    Op::plain("DepthToSpace", &[1, 11, 13], depth_to_space, couple),
+    Op::plain("SpaceToDepth", &[1, 13], space_to_depth, couple),
+    Op::plain("Col2Im", &[18], col2im, couple),
 ];
 
 fn block(node: &Node) -> Result<i64> {

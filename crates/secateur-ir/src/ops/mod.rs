@@ -58,6 +58,14 @@ pub struct Op {
     pub fold: FoldFn,
 }
 
+impl Op {
+    /// A row of the standard domain with nothing to shrink, to count or to fold.
+    const fn plain(name: &'static str, opsets: &'static [i64], infer: InferFn, couple: CoupleFn) -> Op {
+        let (shrink, cost, fold) = (forms::no_shrink, forms::no_cost, forms::no_fold);
+        Op { domain: "", name, opsets, infer, couple, shrink, cost, fold }
+    }
+}
+
 macro_rules! families {
     ($($family:ident)*) => {
         $(mod $family;)*

@@ -6,32 +6,17 @@
 use secateur_diag::{Code, Result, diag};
 use secateur_onnx::ElemType;
 
-use super::forms::{no_cost, no_fold, no_shrink, pinned};
+use super::forms::{pinned};
 use super::{InferCx, Op};
 use crate::attr::norm_axis;
 use crate::dim::Dim;
 
-macro_rules! row {
-    ($name:literal, $opsets:expr, $infer:ident) => {
-        Op {
-            domain: "",
-            name: $name,
-            opsets: $opsets,
-            infer: $infer,
-            couple: pinned,
-            shrink: no_shrink,
-            cost: no_cost,
-            fold: no_fold,
-        }
-    };
-}
-
 /// The rows of this file.
 pub const OPS: &[Op] = &[
-    row!("EyeLike", &[9, 22], eye_like),
-    row!("NonZero", &[9, 13], non_zero),
-    row!("Unique", &[11], unique),
-    row!("NonMaxSuppression", &[10, 11], non_max_suppression),
+    Op::plain("EyeLike", &[9, 22], eye_like, pinned),
+    Op::plain("NonZero", &[9, 13], non_zero, pinned),
+    Op::plain("Unique", &[11], unique, pinned),
+    Op::plain("NonMaxSuppression", &[10, 11], non_max_suppression, pinned),
 ];
 
 fn eye_like(cx: &mut InferCx) -> Result<()> {

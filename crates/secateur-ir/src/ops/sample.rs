@@ -7,33 +7,18 @@
 
 use secateur_diag::{Code, Result, diag};
 
-use super::forms::{no_cost, no_fold, no_shrink, same_axes_but};
+use super::forms::{same_axes_but};
 use super::moves::{X, Y, differ, norm_axes};
 use super::{CoupleCx, InferCx, Op, Port, Relations};
 use crate::dim::Dim;
 use crate::graph::Node;
 
-macro_rules! row {
-    ($name:literal, $opsets:expr, $infer:ident, $couple:ident) => {
-        Op {
-            domain: "",
-            name: $name,
-            opsets: $opsets,
-            infer: $infer,
-            couple: $couple,
-            shrink: no_shrink,
-            cost: no_cost,
-            fold: no_fold,
-        }
-    };
-}
-
 /// The rows of this file.
 pub const OPS: &[Op] = &[
-    row!("GridSample", &[16, 20, 22], grid, grid_couple),
-    row!("RoiAlign", &[10, 16, 22], roi_align, roi_couple),
-    row!("MaxRoiPool", &[1, 22], max_roi_pool, roi_couple),
-    row!("CenterCropPad", &[18], center, center_couple),
+    Op::plain("GridSample", &[16, 20, 22], grid, grid_couple),
+    Op::plain("RoiAlign", &[10, 16, 22], roi_align, roi_couple),
+    Op::plain("MaxRoiPool", &[1, 22], max_roi_pool, roi_couple),
+    Op::plain("CenterCropPad", &[18], center, center_couple),
 ];
 
 const GRID: Port = Port::In(1);

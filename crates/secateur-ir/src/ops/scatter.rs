@@ -6,31 +6,16 @@
 
 use secateur_diag::{Code, Result, diag};
 
-use super::forms::{no_cost, no_fold, no_shrink, same_as_input};
+use super::forms::{same_as_input};
 use super::gather_elements::prefix;
 use super::moves::{X, Y};
 use super::{CoupleCx, InferCx, Op, Port, Relations};
 
-macro_rules! row {
-    ($name:literal, $opsets:expr, $infer:ident, $couple:ident) => {
-        Op {
-            domain: "",
-            name: $name,
-            opsets: $opsets,
-            infer: $infer,
-            couple: $couple,
-            shrink: no_shrink,
-            cost: no_cost,
-            fold: no_fold,
-        }
-    };
-}
-
 /// The rows of this file.
 pub const OPS: &[Op] = &[
-    row!("Scatter", &[9, 11], elements, elements_couple),
-    row!("ScatterElements", &[11, 13, 16, 18], elements, elements_couple),
-    row!("ScatterND", &[11, 13, 16, 18], nd, nd_couple),
+    Op::plain("Scatter", &[9, 11], elements, elements_couple),
+    Op::plain("ScatterElements", &[11, 13, 16, 18], elements, elements_couple),
+    Op::plain("ScatterND", &[11, 13, 16, 18], nd, nd_couple),
 ];
 
 const INDEX: Port = Port::In(1);

@@ -7,35 +7,20 @@
 use secateur_diag::{Code, Result, diag};
 use secateur_onnx::ElemType;
 
-use super::forms::{no_cost, no_fold, no_shrink, same_as_input, same_axes_but};
+use super::forms::{same_as_input, same_axes_but};
 use super::moves::{Param, X, Y, constants, differ, tie_others};
 use super::{CoupleCx, InferCx, Op, Port, Relations};
 use crate::attr::norm_axis;
 use crate::dim::Dim;
 
-macro_rules! row {
-    ($name:literal, $opsets:expr, $infer:ident, $couple:ident) => {
-        Op {
-            domain: "",
-            name: $name,
-            opsets: $opsets,
-            infer: $infer,
-            couple: $couple,
-            shrink: no_shrink,
-            cost: no_cost,
-            fold: no_fold,
-        }
-    };
-}
-
 /// The rows of this file.
 pub const OPS: &[Op] = &[
-    row!("TopK", &[1, 10, 11, 24], top_k, top_k_couple),
-    row!("CumSum", &[11, 14], same_as_input, cum_sum),
-    row!("ReverseSequence", &[10], same_as_input, reverse_sequence),
-    row!("Compress", &[9, 11], compress, compress_couple),
-    row!("Trilu", &[14], trilu, trilu_couple),
-    row!("OneHot", &[9, 11], one_hot, one_hot_couple),
+    Op::plain("TopK", &[1, 10, 11, 24], top_k, top_k_couple),
+    Op::plain("CumSum", &[11, 14], same_as_input, cum_sum),
+    Op::plain("ReverseSequence", &[10], same_as_input, reverse_sequence),
+    Op::plain("Compress", &[9, 11], compress, compress_couple),
+    Op::plain("Trilu", &[14], trilu, trilu_couple),
+    Op::plain("OneHot", &[9, 11], one_hot, one_hot_couple),
 ];
 
 fn top_k(cx: &mut InferCx) -> Result<()> {
