@@ -111,9 +111,17 @@ impl Executor {
                 .zip(&self.inputs)
                 .fold(d, |d, (t, i)| d.at("input", format!("%{}: {}", i.name, t.describe())))
         };
-        let shapes = ordered.iter().map(|t| (t.dtype(), t.shape.clone())).collect();
-        let plan = self.plan(shapes).map_err(place)?;
-        let results = plan.run(ordered.clone(), &self.outputs).map_err(place)?;
+        let shapes: Shapes = ordered.iter().map(|t| (t.dtype(), t.shape.clone())).collect();
+        let mut plan = self.plan(shapes.clone()).map_err(place)?;
+        let results = loop {
+            let error = match plan.run(ordered.clone(), &self.outputs) {
+                Ok(results) => break results,
+                Err(error) => error,
+            };
+            // Some of what the engine's rewriting gets wrong shows only when the model runs.
+            let lower = plan.level.lower().and_then(|level| self.replace(&shapes, level).ok());
+            plan = lower.ok_or_else(|| place(error))?;
+        };
         Ok(self.outputs.iter().map(|o| o.name.clone()).zip(results).collect())
     }
 
@@ -143,6 +151,15 @@ impl Executor {
             Ok(tensor)
         };
         self.inputs.iter().map(find).collect()
+    }
+
+    /// Another plan for these shapes, at `level` or below, in place of the one that failed.
+    fn replace(&self, shapes: &Shapes, level: Level) -> Result<Arc<Plan>> {
+        let plan = Arc::new(Plan::build(&self.model, shapes, level)?);
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.retain(|(have, _)| have != shapes);
+        plans.push((shapes.clone(), Arc::clone(&plan)));
+        Ok(plan)
     }
 
     /// The plan for these shapes. Built under the lock, so that threads asking at once share one.

@@ -24,6 +24,17 @@ pub enum Level {
     Typed,
 }
 
+impl Level {
+    /// The next one that rewrites less.
+    pub(crate) fn lower(self) -> Option<Self> {
+        match self {
+            Self::Optimized => Some(Self::Decluttered),
+            Self::Decluttered => Some(Self::Typed),
+            Self::Typed => None,
+        }
+    }
+}
+
 /// Runs the model for fixed input shapes.
 pub(crate) struct Plan {
     runnable: Arc<TypedRunnableModel>,
