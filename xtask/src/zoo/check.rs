@@ -9,6 +9,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+/// Outputs that are nowhere larger than this are measured against it: a sigmoid's are exact to 1e-7 of 1, however
+/// small.
+const SMALL: f64 = 1e-3;
+
 pub struct Checker {
     // Ends with its input, when it is dropped.
     _child: Child,
@@ -58,9 +62,21 @@ fn verdict(answer: &Value) -> Verdict {
         .filter_map(|k| answer[k].as_str())
         .find(|text| !matches!(*text, "ok" | "skipped"))
         .map(str::to_owned);
-    // Infinities and NaN come as strings.
-    let error = answer["max_rel"].as_f64().or_else(|| answer["max_rel"].as_str()?.parse().ok());
+    let errors = answer["outputs"].as_array().into_iter().flatten().filter_map(error);
+    let error = if complaint.is_none() { errors.reduce(f64::max) } else { None };
     Verdict { error, complaint }
+}
+
+/// Difference of one output relative to its largest value.
+fn error(output: &Value) -> Option<f64> {
+    // Infinities and NaN come as strings.
+    let number = |k: &str| output[k].as_f64().or_else(|| output[k].as_str()?.parse().ok());
+    let (difference, relative) = (number("max_abs")?, number("max_rel")?);
+    match difference.is_finite() {
+        true if difference == 0.0 => Some(0.0),
+        true => Some(difference / (difference / relative).max(SMALL)),
+        false => Some(f64::INFINITY),
+    }
 }
 
 #[cfg(test)]
@@ -70,10 +86,16 @@ mod tests {
 
     #[test]
     fn answers() {
-        let good = verdict(&json!({ "checker": "ok", "run": "ok", "max_rel": 1e-6 }));
-        assert_eq!((good.error, good.complaint), (Some(1e-6), None));
-        let infinite = verdict(&json!({ "checker": "ok", "run": "ok", "max_rel": "inf" }));
-        assert_eq!(infinite.error, Some(f64::INFINITY));
+        let one = |max_abs: serde_json::Value, max_rel: serde_json::Value| {
+            let outputs = json!([{ "max_abs": max_abs, "max_rel": max_rel }]);
+            verdict(&json!({ "checker": "ok", "run": "ok", "outputs": outputs })).error
+        };
+        assert_eq!(one(json!(2.0), json!(0.5)), Some(0.5));
+        assert_eq!(one(json!(0.0), json!(0.0)), Some(0.0));
+        assert_eq!(one(json!("inf"), json!("inf")), Some(f64::INFINITY));
+        // Of an output of 1e-5, and of one of nothing.
+        assert!((one(json!(2e-7), json!(2e-2)).unwrap() - 2e-4).abs() < 1e-9);
+        assert!((one(json!(1e-7), json!("inf")).unwrap() - 1e-4).abs() < 1e-9);
         let bad = verdict(&json!({ "checker": "ok", "run": "b.onnx: Fail: shapes" }));
         assert_eq!((bad.error, bad.complaint.as_deref()), (None, Some("b.onnx: Fail: shapes")));
     }
