@@ -43,7 +43,11 @@ fn unwritable(path: &Path, reason: &str) -> Box<Diagnostic> {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let dir = folder(path);
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        let mut builder = tempfile::Builder::new();
+        // Readable as any new file is; temporary files are private by default.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(dir)?;
         file.write_all(bytes)?;
         file.persist(path).map_err(|e| e.error)?;
         Ok(())

@@ -16,7 +16,7 @@ mod prune;
 mod targets;
 mod verify;
 
-/// Prunes, quantizes and compiles ONNX models for the Raspberry Pi.
+/// Makes ONNX models smaller, from the graph alone.
 #[derive(Parser)]
 #[command(name = "secateur", version, max_term_width = 100)]
 struct Cli {
