@@ -10,9 +10,14 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     // Examples in the documentation first: the last line to be read is the runner's on the real tests.
     sh::run(&mut sh::command("cargo test --workspace --locked --quiet --doc"))?;
     if sh::works("cargo nextest --version") {
-        sh::run(&mut sh::command("cargo nextest run --workspace --locked --no-fail-fast"))
+        sh::run(python(&mut sh::command("cargo nextest run --workspace --locked --no-fail-fast")))
     } else {
         println!("cargo-nextest is not installed: using cargo test");
-        sh::run(&mut sh::command("cargo test --workspace --locked --no-fail-fast --tests"))
+        sh::run(python(&mut sh::command("cargo test --workspace --locked --no-fail-fast --tests")))
     }
+}
+
+/// Names the environment that the differential tests use; without it they would look at nothing.
+fn python(command: &mut std::process::Command) -> &mut std::process::Command {
+    command.env("SECATEUR_PYTHON", sh::root().join(".venv/bin/python"))
 }
