@@ -237,16 +237,6 @@ impl State {
         }
     }
 
-    /// What goes together so far, to go back to.
-    pub fn clone_sets(&self) -> (Sets, Vec<u32>) {
-        (self.sets.clone(), self.pinned.clone())
-    }
-
-    /// Goes back.
-    pub fn restore_sets(&mut self, before: (Sets, Vec<u32>)) {
-        (self.sets, self.pinned) = before;
-    }
-
     /// Why an element must stay, if it must.
     pub fn pin_of(&mut self, e: u32) -> Option<u32> {
         let root = self.sets.find(e) as usize;

@@ -8,7 +8,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use secateur_ir::{Graph, ValueId};
 
-use crate::rows::State;
+use crate::rows::{Sets, State};
 
 /// Ties copies of weights to what they were copied from. Vectors follow the weights that they belong to; an exporter
 /// that merges equal vectors merges those of unrelated layers.
@@ -24,11 +24,8 @@ pub fn tie(graph: &Graph, state: &mut State) {
         for &copy in &family[1..] {
             let pairs = pairs(graph, state, family[0], copy);
             let Some(pairs) = pairs.filter(|p| !p.is_empty()) else { continue };
-            let before = state.clone_sets();
-            let distinct = distinct(state, &pairs);
-            pairs.iter().flatten().for_each(|&(a, b)| state.join_elements(a, b));
-            if self::distinct(state, &pairs) != distinct {
-                state.restore_sets(before);
+            if !collapses(state, &pairs) {
+                pairs.iter().flatten().for_each(|&(a, b)| state.join_elements(a, b));
             }
         }
     }
@@ -55,15 +52,24 @@ fn pairs(graph: &Graph, state: &mut State, a: ValueId, b: ValueId) -> Option<Vec
     Some(out)
 }
 
-/// Of each axis, on the side where there are fewer: how many different classes.
-fn distinct(state: &mut State, pairs: &[Vec<(u32, u32)>]) -> Vec<usize> {
-    pairs
-        .iter()
-        .map(|ties| {
-            let mut count = |side: &dyn Fn(&(u32, u32)) -> u32| {
-                ties.iter().map(|t| state.sets.find(side(t))).collect::<FxHashSet<u32>>().len()
-            };
-            count(&|t| t.0).min(count(&|t| t.1))
-        })
-        .collect()
+/// Whether the ties would make one class of two elements of an axis, on the side where there are fewer.
+fn collapses(state: &mut State, pairs: &[Vec<(u32, u32)>]) -> bool {
+    // The ties are tried on the classes alone, so that nothing has to be undone.
+    let mut number: FxHashMap<u32, u32> = FxHashMap::default();
+    let mut of = |state: &mut State, e: u32| {
+        let next = number.len() as u32;
+        *number.entry(state.sets.find(e)).or_insert(next)
+    };
+    let pairs: Vec<Vec<(u32, u32)>> =
+        pairs.iter().map(|t| t.iter().map(|&(a, b)| (of(state, a), of(state, b))).collect()).collect();
+    let mut tried = Sets::new(number.len());
+    for &(a, b) in pairs.iter().flatten() {
+        tried.union(a, b);
+    }
+    let fewest = |ties: &[(u32, u32)], class: &mut dyn FnMut(u32) -> u32| {
+        let left: FxHashSet<u32> = ties.iter().map(|t| class(t.0)).collect();
+        let right: FxHashSet<u32> = ties.iter().map(|t| class(t.1)).collect();
+        left.len().min(right.len())
+    };
+    pairs.iter().any(|ties| fewest(ties, &mut |c| c) != fewest(ties, &mut |c| tried.find(c)))
 }
