@@ -78,10 +78,7 @@ impl<'a> Parser<'a> {
         let len =
             self.rest().bytes().take_while(|b| b.is_ascii_alphanumeric() || b"_./:-?$".contains(b)).count();
         // `name:` before a type and `domain::Op` are not part of the name.
-        let mut word = &self.rest()[..len];
-        if let Some(head) = word.strip_suffix(':') {
-            word = head;
-        }
+        let word = self.rest()[..len].trim_end_matches(':');
         if word.is_empty() {
             return Err(self.fail("a name"));
         }
@@ -305,11 +302,13 @@ impl<'a> Parser<'a> {
             }
         }
         self.want("=")?;
+        self.space();
+        let quoted = self.rest().starts_with('"');
         let (mut domain, mut op) = (String::new(), self.word()?);
-        if let Some((d, o)) = op.clone().split_once("::") {
-            (domain, op) = (d.into(), o.into());
-        } else if self.eat("::") {
+        if self.eat("::") {
             domain = std::mem::replace(&mut op, self.word()?);
+        } else if let Some((d, o)) = op.rsplit_once("::").filter(|_| !quoted) {
+            (domain, op) = (d.to_owned(), o.to_owned());
         }
         self.want("(")?;
         let inputs = self.list(")", |p| {

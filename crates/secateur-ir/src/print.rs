@@ -86,7 +86,9 @@ pub fn node(g: &Graph, n: &Node) -> String {
     if !n.domain().is_empty() {
         let _ = write!(line, "{}::", word(n.domain()));
     }
-    let _ = write!(line, "{}({})", word(n.op()), inputs.join(", "));
+    // What stands before the last `::` of a bare name is the domain.
+    let op = if n.op().contains("::") { format!("{:?}", n.op()) } else { word(n.op()) };
+    let _ = write!(line, "{op}({})", inputs.join(", "));
     if !n.proto.attribute.is_empty() {
         let attrs: Vec<String> = n.proto.attribute.iter().map(attr).collect();
         let _ = write!(line, " {{{}}}", attrs.join(", "));
