@@ -79,6 +79,8 @@ fn lives(state: &mut State, choice: &Choice, way: usize) -> bool {
     let pinned_too: FxHashSet<_> =
         choice.covered.iter().filter(|a| !choice.ways[way].covers.contains(a)).copied().collect();
     choice.ways[way].facts.iter().any(|fact| match fact {
+        Fact::Same(a, b) if state.has_no_elements(*a) || state.has_no_elements(*b) => false,
+        Fact::Atoms(sides) if sides.iter().any(|s| state.has_no_elements(s.0)) => false,
         Fact::Same(a, b) => {
             let len = state.rows[state.row_of[a] as usize].len;
             !pinned_too.contains(a)

@@ -162,6 +162,16 @@ impl State {
             }
             Fact::Atoms(sides) => {
                 let Some(&(head, size, inner)) = sides.first() else { return };
+                // A side that was pinned from the start has every index of the factor, however long it is.
+                if let Some(&(stays, ..)) = sides.iter().find(|s| self.has_no_elements(s.0)) {
+                    let Some(pin) = self.row_pin(stays) else { return };
+                    for &(axis, ..) in sides {
+                        let row = &self.rows[self.row_of[&axis] as usize];
+                        let elements = row.first.map_or(0..0, |f| f..f + row.len as u32);
+                        elements.for_each(|e| self.pin_element(e, pin));
+                    }
+                    return;
+                }
                 for &(axis, n, k) in sides {
                     let len = self.rows[self.row_of[&axis] as usize].len;
                     for e in 0..len {
@@ -176,7 +186,15 @@ impl State {
         }
     }
 
+    /// Whether the axis was pinned from the start; its length may be anything.
+    pub fn has_no_elements(&self, axis: Axis) -> bool {
+        self.row_of.get(&axis).is_none_or(|&r| self.rows[r as usize].first.is_none())
+    }
+
     fn pairs(&mut self, a: Run, b: Run, len: usize) {
+        if self.has_no_elements(a.axis) && self.has_no_elements(b.axis) {
+            return;
+        }
         let at = |r: &Run, i: usize| (r.start as isize + r.step * i as isize) as usize;
         for i in 0..len {
             self.join((a.axis, at(&a, i)), (b.axis, at(&b, i)));

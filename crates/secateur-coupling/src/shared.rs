@@ -15,7 +15,11 @@ use crate::rows::{Sets, State};
 pub fn tie(graph: &Graph, state: &mut State) {
     let mut families: FxHashMap<ValueId, Vec<ValueId>> = FxHashMap::default();
     for v in graph.value_ids() {
-        let Some(init) = graph.value(v).init.as_ref().filter(|i| i.tensor.dims.len() > 1) else { continue };
+        let Some(init) =
+            graph.value(v).init.as_ref().filter(|i| i.tensor.dims.len() > 1 && !i.tensor.is_empty())
+        else {
+            continue;
+        };
         families.entry(init.copy_of.unwrap_or(v)).or_default().push(v);
     }
     let mut families: Vec<_> = families.into_values().filter(|f| f.len() > 1).collect();

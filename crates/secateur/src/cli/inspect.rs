@@ -140,6 +140,7 @@ fn text(r: &Report, a: &Analyzed) -> String {
     out.push_str(&format!("MACs    {}", count(r.cost.macs)));
     match r.cost.macs {
         Some(_) => out.push_str(" for one sample\n"),
+        None if a.open_dims.is_empty() => out.push_str(" (a shape is unknown)\n"),
         None => {
             let open: Vec<String> = a.open_dims.iter().map(|n| format!("--dim {n}=N")).collect();
             out.push_str(&format!(" (give {})\n", open.join(" ")));
