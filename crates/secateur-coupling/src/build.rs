@@ -1,7 +1,6 @@
 //! From joined elements to classes and groups.
 
 use rustc_hash::FxHashMap;
-use secateur_ir::Graph;
 
 use crate::collect::Collected;
 use crate::rows::State;
@@ -45,7 +44,7 @@ fn footprint(members: &Members) -> Vec<(u32, u32)> {
 }
 
 /// The finished result.
-pub fn build(_: &Graph, said: &Collected, mut state: State, picks: Vec<usize>) -> Coupling {
+pub fn build(said: &Collected, mut state: State, picks: Vec<usize>) -> Coupling {
     let (members, pinned) = removable(&mut state);
     let mut by_print: FxHashMap<Vec<(u32, u32)>, u32> = FxHashMap::default();
     let mut groups: Vec<Group> = Vec::new();

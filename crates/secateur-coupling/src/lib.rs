@@ -130,7 +130,7 @@ pub fn analyze_with(graph: &Graph, pins: &[Axis], tamper: &mut Tamper) -> Result
     let state = rows::State::new(graph, &collected);
     let (mut state, choices) = choose::resolve(graph, &collected, state);
     shared::tie(graph, &mut state);
-    Ok(build::build(graph, &collected, state, choices))
+    Ok(build::build(&collected, state, choices))
 }
 
 pub use show::{Coverage, coverage, describe_axis, groups_text};

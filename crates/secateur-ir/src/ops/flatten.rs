@@ -47,7 +47,7 @@ fn infer(cx: &mut InferCx) -> Result<()> {
 }
 
 fn couple(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
-    reshape_atoms::relate(cx, r, (X, cx.need(X)?), (Y, cx.need(Y)?));
+    reshape_atoms::relate(r, (X, cx.need(X)?), (Y, cx.need(Y)?));
     Ok(())
 }
 

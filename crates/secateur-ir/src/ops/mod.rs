@@ -61,8 +61,19 @@ pub struct Op {
 impl Op {
     /// A row of the standard domain with nothing to shrink, to count or to fold.
     const fn plain(name: &'static str, opsets: &'static [i64], infer: InferFn, couple: CoupleFn) -> Op {
+        Op::plain_in("", name, opsets, infer, couple)
+    }
+
+    /// The same in another domain.
+    const fn plain_in(
+        domain: &'static str,
+        name: &'static str,
+        opsets: &'static [i64],
+        infer: InferFn,
+        couple: CoupleFn,
+    ) -> Op {
         let (shrink, cost, fold) = (forms::no_shrink, forms::no_cost, forms::no_fold);
-        Op { domain: "", name, opsets, infer, couple, shrink, cost, fold }
+        Op { domain, name, opsets, infer, couple, shrink, cost, fold }
     }
 }
 

@@ -12,37 +12,29 @@
 use secateur_diag::{Code, Result, diag};
 use secateur_onnx::ElemType;
 
-use super::forms::{broadcast, no_cost, no_fold, no_shrink, same_as_input};
-use super::{CoupleCx, CoupleFn, InferCx, InferFn, Op, Port, Relations};
+use super::forms::{broadcast, same_as_input};
+use super::{CoupleCx, InferCx, Op, Port, Relations};
 use crate::attr::norm_axis;
 use crate::dim::Dim;
 use crate::graph::Node;
 
-const fn row(
-    domain: &'static str,
-    name: &'static str,
-    opsets: &'static [i64],
-    infer: InferFn,
-    couple: CoupleFn,
-) -> Op {
-    Op { domain, name, opsets, infer, couple, shrink: no_shrink, cost: no_cost, fold: no_fold }
-}
+
 
 const MS: &str = "com.microsoft";
 
 /// The rows of this file.
 pub const OPS: &[Op] = &[
-    row("", "LayerNormalization", &[1, 17], infer_layer, couple_layer),
-    row("", "RMSNormalization", &[23], infer_layer, couple_layer),
-    row("", "SimplifiedLayerNormalization", &[1], infer_layer, couple_layer),
-    row(MS, "LayerNormalization", &[1], infer_layer, couple_layer),
-    row(MS, "SimplifiedLayerNormalization", &[1], infer_layer, couple_layer),
-    row(MS, "SkipLayerNormalization", &[1], infer_skip, couple_skip),
-    row(MS, "SkipSimplifiedLayerNormalization", &[1], infer_skip, couple_skip),
-    row(MS, "EmbedLayerNormalization", &[1], infer_embed, couple_embed),
-    row("", "LRN", &[1, 13], same_as_input, couple_lrn),
-    row("", "MeanVarianceNormalization", &[9, 13], infer_mean_variance, couple_mean_variance),
-    row("", "LpNormalization", &[1, 22], infer_lp, couple_lp),
+    Op::plain("LayerNormalization", &[1, 17], infer_layer, couple_layer),
+    Op::plain("RMSNormalization", &[23], infer_layer, couple_layer),
+    Op::plain("SimplifiedLayerNormalization", &[1], infer_layer, couple_layer),
+    Op::plain_in(MS, "LayerNormalization", &[1], infer_layer, couple_layer),
+    Op::plain_in(MS, "SimplifiedLayerNormalization", &[1], infer_layer, couple_layer),
+    Op::plain_in(MS, "SkipLayerNormalization", &[1], infer_skip, couple_skip),
+    Op::plain_in(MS, "SkipSimplifiedLayerNormalization", &[1], infer_skip, couple_skip),
+    Op::plain_in(MS, "EmbedLayerNormalization", &[1], infer_embed, couple_embed),
+    Op::plain("LRN", &[1, 13], same_as_input, couple_lrn),
+    Op::plain("MeanVarianceNormalization", &[9, 13], infer_mean_variance, couple_mean_variance),
+    Op::plain("LpNormalization", &[1, 22], infer_lp, couple_lp),
 ];
 
 const X: Port = Port::In(0);

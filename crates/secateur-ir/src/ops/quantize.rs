@@ -9,29 +9,20 @@
 use secateur_diag::{Code, Result, diag};
 use secateur_onnx::ElemType;
 
-use super::forms::{no_cost, no_fold, no_shrink};
-use super::{CoupleCx, CoupleFn, InferCx, InferFn, Op, Port, Relations};
+use super::{CoupleCx, InferCx, Op, Port, Relations};
 use crate::graph::Node;
 
-const fn row(
-    domain: &'static str,
-    name: &'static str,
-    opsets: &'static [i64],
-    infer: InferFn,
-    couple: CoupleFn,
-) -> Op {
-    Op { domain, name, opsets, infer, couple, shrink: no_shrink, cost: no_cost, fold: no_fold }
-}
+
 
 const LINEAR: &[i64] = &[10, 13, 19, 21, 23];
 
 /// The rows of this file.
 pub const OPS: &[Op] = &[
-    row("", "QuantizeLinear", LINEAR, infer_quantize, couple),
-    row("", "DequantizeLinear", LINEAR, infer_dequantize, couple),
-    row("com.microsoft", "QuantizeLinear", &[1], infer_quantize, couple),
-    row("com.microsoft", "DequantizeLinear", &[1], infer_dequantize, couple),
-    row("", "DynamicQuantizeLinear", &[11], infer_dynamic, couple_dynamic),
+    Op::plain("QuantizeLinear", LINEAR, infer_quantize, couple),
+    Op::plain("DequantizeLinear", LINEAR, infer_dequantize, couple),
+    Op::plain_in("com.microsoft", "QuantizeLinear", &[1], infer_quantize, couple),
+    Op::plain_in("com.microsoft", "DequantizeLinear", &[1], infer_dequantize, couple),
+    Op::plain("DynamicQuantizeLinear", &[11], infer_dynamic, couple_dynamic),
 ];
 
 const X: Port = Port::In(0);

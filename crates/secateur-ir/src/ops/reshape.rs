@@ -84,7 +84,7 @@ fn infer(cx: &mut InferCx) -> Result<()> {
 
 fn couple(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
     let (x, y) = (Port::In(0), Port::Out(0));
-    reshape_atoms::relate(cx, r, (x, cx.need(x)?), (y, cx.need(y)?));
+    reshape_atoms::relate(r, (x, cx.need(x)?), (y, cx.need(y)?));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The common refinement of two factorings of the same elements.
 
-use super::{Alternative, Atom, CoupleCx, Port, Relation, Relations};
+use super::{Alternative, Atom, Port, Relation, Relations};
 use crate::dim::Dim;
 
 /// A factor that is contiguous on both sides: which axis holds it, and what lies inside it in that axis.
@@ -15,7 +15,7 @@ struct Piece {
 /// Axes are matched from the front into groups of equal product, each group is refined into factors that are
 /// contiguous on both sides, and one factor of each group may be cut: `[90] -> [9, 10]` either by whole rows
 /// of ten, or by the same places in every row. A group without a refinement is left to its pins.
-pub fn relate(cx: &CoupleCx, r: &mut Relations, a: (Port, &[Dim]), b: (Port, &[Dim])) {
+pub fn relate(r: &mut Relations, a: (Port, &[Dim]), b: (Port, &[Dim])) {
     let (pa, sa) = a;
     let (pb, sb) = b;
     for (port, shape) in [a, b] {
@@ -25,7 +25,6 @@ pub fn relate(cx: &CoupleCx, r: &mut Relations, a: (Port, &[Dim]), b: (Port, &[D
             }
         }
     }
-    let _ = cx;
     for group in groups(sa, sb) {
         let Some(pieces) = group else { continue };
         // Inside a group every factor is a candidate; those of unknown size cannot be cut.
