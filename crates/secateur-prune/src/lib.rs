@@ -7,6 +7,7 @@
 
 mod allocate;
 mod budget;
+pub mod calib;
 mod cost;
 mod criterion;
 pub mod mask;

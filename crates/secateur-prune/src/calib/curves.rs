@@ -1,0 +1,183 @@
+//! Error against number of removed classes, for each group: the order and its shape from second moments, its
+//! height from the network's outputs.
+
+use faer::linalg::solvers::Solve;
+use faer::{Mat, Side};
+use rustc_hash::{FxHashMap, FxHashSet};
+use secateur_coupling::Coupling;
+use secateur_diag::Result;
+use secateur_ir::{Graph, ValueId};
+
+use super::measure::Reference;
+use super::obs::{self, Block, Order};
+use super::readers::{Reader, readers};
+use super::solve::damped;
+use super::statistics::Known;
+use crate::mask::masked;
+use crate::plan::Plan;
+
+/// Shares of a group's classes at whose removal the outputs are measured.
+const MEASURED: [f64; 3] = [0.25, 0.5, 0.75];
+
+/// What removing classes of one group costs.
+#[derive(Debug, Clone)]
+pub struct Curve {
+    /// Number of the group.
+    pub group: usize,
+    /// The classes in their order, and the error at the readers.
+    pub order: Order,
+    /// Number removed, and the error of the network's outputs that was measured then.
+    pub measured: Vec<(usize, f64)>,
+}
+
+impl Curve {
+    /// The expected error of the outputs with `k` classes removed, a share of their variance.
+    pub fn error(&self, k: usize) -> f64 {
+        let local = |k: usize| self.order.error.get(k).copied().unwrap_or(f64::INFINITY);
+        let ratio = |m: &(usize, f64)| m.1 / local(m.0).max(1e-30);
+        let after = self.measured.iter().position(|m| m.0 >= k);
+        let scale = match (after, self.measured.as_slice()) {
+            (_, []) => 1.0,
+            (Some(0), [first, ..]) => ratio(first),
+            (None, [.., last]) => ratio(last),
+            (Some(i), m) => {
+                let (a, b) = (&m[i - 1], &m[i]);
+                let t = (k - a.0) as f64 / (b.0 - a.0).max(1) as f64;
+                // Errors grow by factors, so factors are what is interpolated.
+                (ratio(a).max(1e-30).ln() * (1.0 - t) + ratio(b).max(1e-30).ln() * t).exp()
+            }
+        };
+        scale * local(k)
+    }
+
+    /// Places of the first `k` classes to go.
+    pub fn removed(&self, k: usize) -> &[usize] {
+        &self.order.classes[..k]
+    }
+}
+
+/// Weights of the operators that some allowed group goes into.
+pub fn wanted(graph: &Graph, coupling: &Coupling, allowed: &[bool]) -> FxHashSet<ValueId> {
+    let all = readers(graph, coupling);
+    all.iter().zip(allowed).filter(|(_, a)| **a).flat_map(|(r, _)| r.iter().map(|r| r.weight)).collect()
+}
+
+/// Orders of all allowed groups; `fallback` rates the classes of groups that no known operator reads.
+pub fn orders(
+    graph: &Graph,
+    coupling: &Coupling,
+    allowed: &[bool],
+    known: &[Known],
+    fallback: &[Option<f64>],
+    done: &mut dyn FnMut(),
+) -> Vec<Curve> {
+    let by_weight: FxHashMap<ValueId, &Known> = known.iter().map(|k| (k.linear.weight, k)).collect();
+    let all = readers(graph, coupling);
+    let mut out = Vec::new();
+    for (g, group) in coupling.groups.iter().enumerate().filter(|(g, _)| allowed[*g]) {
+        let n = group.classes.len();
+        if n < 2 {
+            continue;
+        }
+        let blocks: Vec<Block> = all[g]
+            .iter()
+            .filter_map(|r| {
+                let k = by_weight.get(&r.weight)?;
+                let weight = k.linear.matrices(graph.init(r.weight)?)?.swap_remove(r.part);
+                Block::new(&k.covariance[r.part], &weight, r.rows.clone())
+            })
+            .collect();
+        let extra = if blocks.is_empty() { shares(&group.classes, fallback) } else { vec![0.0; n] };
+        out.push(Curve { group: g, order: obs::order(blocks, n, &extra), measured: Vec::new() });
+        done();
+    }
+    out
+}
+
+/// Scores as shares of their sum.
+fn shares(classes: &[u32], scores: &[Option<f64>]) -> Vec<f64> {
+    let s: Vec<f64> =
+        classes.iter().map(|&c| scores[c as usize].filter(|s| s.is_finite()).unwrap_or(1e30)).collect();
+    let sum: f64 = s.iter().map(|s| s * s).sum();
+    s.iter().map(|s| s * s / sum.max(1e-30)).collect()
+}
+
+/// Runs the network with one group cut at a time, the rest of its readers' weights fitted again, and writes
+/// down the error of the outputs.
+///
+/// # Errors
+/// Those of the engine.
+pub fn measure(
+    graph: &Graph,
+    coupling: &Coupling,
+    known: &[Known],
+    curves: &mut [Curve],
+    reference: &Reference,
+    done: &mut dyn FnMut(),
+) -> Result<()> {
+    let by_weight: FxHashMap<ValueId, &Known> = known.iter().map(|k| (k.linear.weight, k)).collect();
+    let all = readers(graph, coupling);
+    for curve in curves {
+        let n = curve.order.classes.len();
+        for share in MEASURED {
+            let k = ((n as f64 * share).round() as usize).clamp(1, n - 1);
+            if curve.measured.iter().all(|m| m.0 != k) {
+                let cut = single(graph, coupling, curve, k, &by_weight, &all[curve.group]);
+                curve.measured.push((k, reference.error(&cut)?));
+            }
+            done();
+        }
+    }
+    Ok(())
+}
+
+/// The graph with the first `k` classes of one group masked and their readers fitted again.
+fn single(
+    graph: &Graph,
+    coupling: &Coupling,
+    curve: &Curve,
+    k: usize,
+    known: &FxHashMap<ValueId, &Known>,
+    readers: &[Reader],
+) -> Graph {
+    let classes = &coupling.groups[curve.group].classes;
+    let plan = Plan::new(coupling, curve.removed(k).iter().map(|&at| classes[at]).collect());
+    let mut out = masked(graph, coupling, &plan);
+    let mut matrices: FxHashMap<ValueId, Vec<Mat<f64>>> = FxHashMap::default();
+    for r in readers {
+        let (Some(known), Some(t)) = (known.get(&r.weight), graph.init(r.weight)) else { continue };
+        let Some(all) = known.linear.matrices(t) else { continue };
+        let gone: FxHashSet<usize> =
+            curve.removed(k).iter().flat_map(|&c| r.rows[c].iter().copied()).collect();
+        let m = matrices.entry(r.weight).or_insert(all);
+        if let Some(fitted) = without(&known.covariance[r.part], &m[r.part], &gone) {
+            m[r.part] = fitted;
+        }
+    }
+    for (v, m) in matrices {
+        if let (Some(known), Some(t)) = (known.get(&v), graph.init(v))
+            && let Some(t) = known.linear.with_matrices(t, &m)
+        {
+            out.set_init(v, t);
+        }
+    }
+    out
+}
+
+/// Weights whose rows `gone` are zero and whose others give as nearly as they can what all gave:
+/// `H_KK^-1 H_K W`.
+fn without(covariance: &Mat<f64>, weight: &Mat<f64>, gone: &FxHashSet<usize>) -> Option<Mat<f64>> {
+    let h = damped(covariance, obs::DAMPING);
+    let kept: Vec<usize> = (0..h.nrows()).filter(|i| !gone.contains(i)).collect();
+    let hk = Mat::from_fn(kept.len(), kept.len(), |i, j| h[(kept[i], kept[j])]);
+    let goal = &h * weight;
+    let goal = Mat::from_fn(kept.len(), weight.ncols(), |i, j| goal[(kept[i], j)]);
+    let w = hk.llt(Side::Lower).ok()?.solve(&goal);
+    let mut out = Mat::zeros(weight.nrows(), weight.ncols());
+    for (i, &k) in kept.iter().enumerate() {
+        for j in 0..weight.ncols() {
+            out[(k, j)] = w[(i, j)];
+        }
+    }
+    Some(out)
+}

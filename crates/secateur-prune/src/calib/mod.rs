@@ -1,0 +1,49 @@
+//! Pruning with calibration data: what the second moments of the layers' inputs say of which classes to
+//! remove, how many of each group, and how the rest makes up for them.
+
+pub mod allot;
+pub mod curves;
+pub mod linear;
+pub mod measure;
+pub mod obs;
+pub mod readers;
+pub mod refit;
+pub mod solve;
+pub mod statistics;
+pub mod walk;
+
+use std::sync::Arc;
+
+use secateur_diag::Result;
+use secateur_exec::{InputSet, Tensor};
+
+/// Prepared calibration samples, in batches of a fixed size.
+#[derive(Debug, Clone)]
+pub struct Samples {
+    /// By batch: name and tensor of every input.
+    pub batches: Vec<Vec<(String, Arc<Tensor>)>>,
+    /// Threads that run batches; results do not depend on it.
+    pub threads: usize,
+}
+
+impl Samples {
+    /// Prepares all samples of a set, `batch` at a time; a last batch that is smaller is left out where the
+    /// model insists on its size.
+    ///
+    /// # Errors
+    /// `D002` and `D004`, naming the sample.
+    pub fn new(set: &InputSet, batch: usize, fixed: bool, threads: usize) -> Result<Self> {
+        let n = set.samples();
+        let ranges = (0..n).step_by(batch.max(1)).map(|s| s..(s + batch.max(1)).min(n));
+        let batches = ranges
+            .filter(|r| !fixed || r.len() == batch)
+            .map(|r| Ok(set.batch(r)?.into_iter().map(|(name, t)| (name, Arc::new(t))).collect()))
+            .collect::<Result<_>>()?;
+        Ok(Self { batches, threads })
+    }
+
+    /// Whether a batch is held out: every fourth is, where there are at least four.
+    pub fn held_out(&self, batch: usize) -> bool {
+        self.batches.len() >= 4 && batch % 4 == 3
+    }
+}

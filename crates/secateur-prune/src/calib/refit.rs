@@ -1,0 +1,390 @@
+//! Compensation: every linear operator behind a removal is fitted again, in topological order, so that on the
+//! pruned network's inputs it gives what the original gave on its own.
+//!
+//! Layer by layer least squares as in He, Zhang and Sun 2017 (Channel Pruning, section 3.1), damped towards
+//! the original weights. Where a sum with another path follows, the target is the sum, so that errors of that
+//! path are made up for as well; where a rectifier follows, errors on the side that it cuts off do not count
+//! (Zhang, Zou, He and Sun 2015, section 3.2).
+
+use faer::Mat;
+use rustc_hash::{FxHashMap, FxHashSet};
+use secateur_coupling::Coupling;
+use secateur_diag::Result;
+use secateur_exec::{Moments, Tensor, Unfold, fold_in_order};
+use secateur_ir::{Graph, Links, ValueId};
+
+use super::Samples;
+use super::linear::{Linear, linears};
+use super::solve::{self, Map};
+use super::statistics::{has_offset, unfolding};
+use super::walk::{Batches, Walk};
+use crate::plan::Plan;
+
+/// What compensation does.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Targets include the other path of a sum.
+    pub sums: bool,
+    /// Rounds of fitting with the side that a rectifier cuts off left out.
+    pub rounds: usize,
+    /// Outputs get the variance of their targets back.
+    pub repair: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { sums: true, rounds: 2, repair: false }
+    }
+}
+
+/// What was done to one operator.
+#[derive(Debug, Clone)]
+pub struct Refitted {
+    /// Name of the weight.
+    pub weight: String,
+    /// The damping chosen, a share of the mean variance of the inputs.
+    pub damping: f64,
+    /// Error on held-out samples, a share of the target's variance, before.
+    pub before: f64,
+    /// And after.
+    pub after: f64,
+}
+
+/// Where an operator's output goes.
+struct Fate {
+    /// The other operand of a sum.
+    other: Option<ValueId>,
+    /// What a rectifier behind it lets through.
+    bounds: Option<(f32, f32)>,
+}
+
+fn fate(graph: &Graph, links: &Links, l: &Linear, sums: bool) -> Fate {
+    let only = |v: ValueId| match links.uses(v) {
+        [u] if u.input.is_some() && !graph.is_output(v) => Some(&graph.nodes[u.node]),
+        _ => None,
+    };
+    let mut at = l.out;
+    let mut other = None;
+    if let Some(add) = only(at).filter(|n| n.is("Add") && sums) {
+        let found = add.inputs.iter().flatten().copied().find(|v| *v != at);
+        other = found.filter(|v| graph.init(*v).is_none() && graph.shape(*v) == graph.shape(at));
+        if let (Some(_), Some(sum)) = (other, add.output(0)) {
+            at = sum;
+        }
+    }
+    let bounds = only(at).and_then(|n| {
+        let constant = |i: usize, or: f32| match n.input(i) {
+            Some(v) => graph.init(v)?.to_f32()?.first().copied(),
+            None => Some(or),
+        };
+        match n.op() {
+            _ if !n.domain().is_empty() => None,
+            "Relu" => Some((0.0, f32::INFINITY)),
+            "Clip" if graph.opset("") >= 11 => {
+                Some((constant(1, f32::NEG_INFINITY)?, constant(2, f32::INFINITY)?))
+            }
+            "Clip" => Some((
+                n.float("min").ok()?.unwrap_or(f32::NEG_INFINITY),
+                n.float("max").ok()?.unwrap_or(f32::INFINITY),
+            )),
+            _ => None,
+        }
+    });
+    Fate { other, bounds }
+}
+
+/// One operator's task: data and targets of all batches.
+struct Task<'a> {
+    data: &'a Batches,
+    target: Vec<Mat<f32>>,
+    /// The other path of the sum in the pruned network, where there is one.
+    other: Option<Vec<Mat<f32>>>,
+    /// What the original gives behind the sum.
+    sum: Option<Vec<Mat<f32>>>,
+    unfold: Unfold,
+    samples: &'a Samples,
+}
+
+/// Fits all operators behind a removal again, in place.
+///
+/// `pruned` is `original` with `plan` cut out: its values have the same numbers.
+///
+/// # Errors
+/// Those of the engine.
+pub fn compensate(
+    original: &Graph,
+    pruned: &mut Graph,
+    coupling: &Coupling,
+    plan: &Plan,
+    samples: &Samples,
+    options: &Options,
+    done: &mut dyn FnMut(usize),
+) -> Result<Vec<Refitted>> {
+    let all: Vec<usize> = (0..samples.batches.len()).collect();
+    let mut before = Walk::new(original, samples, all.clone())?;
+    let mut after = Walk::new(pruned, samples, all)?;
+    let old: FxHashMap<ValueId, Linear> = linears(original).into_iter().map(|l| (l.weight, l)).collect();
+    let changed = changed_values(original, pruned);
+    let mut report = Vec::new();
+    // Bias included; some of them are passed before it is their turn.
+    let mut outs: Vec<ValueId> = old.values().map(|l| l.out).collect();
+    outs.sort_unstable();
+    for l in linears(pruned) {
+        let Some(o) = old.get(&l.weight) else { continue };
+        if !changed.contains(&l.data) {
+            continue;
+        }
+        let def = |g: &Graph, v: ValueId| g.links().def(v).unwrap_or(0);
+        let links = pruned.links();
+        let fate = fate(pruned, &links, &l, options.sums);
+        let end = def(original, o.out) + 1;
+        before.advance(original, end, &outs)?;
+        after.advance(pruned, l.node, &[l.data])?;
+        let (Some(data), Some(target)) = (after.get(l.data).cloned(), before.get(o.out).cloned()) else {
+            continue;
+        };
+        let kept = plan.kept(coupling, (o.out, o.axis)).map(<[usize]>::to_vec);
+        let channels = |t: &Tensor, kept: Option<&[usize]>| -> Result<Mat<f32>> {
+            let n = t.shape[o.axis];
+            let m = Unfold::Axis(o.axis).rows(t, 0..n)?;
+            Ok(match kept {
+                Some(k) => Mat::from_fn(m.nrows(), k.len(), |i, j| m[(i, k[j])]),
+                None => m,
+            })
+        };
+        let many = |b: &Batches, kept: Option<&[usize]>| -> Result<Vec<Mat<f32>>> {
+            b.iter().map(|t| channels(t, kept)).collect()
+        };
+        let shape = target[0].shape.clone();
+        let mut target = many(&target, kept.as_deref())?;
+        let (mut other, mut sum) = (None, None);
+        if let Some(v) = fate.other
+            && let (Some(a), Some(b)) = (before.get(v), after.get(v))
+        {
+            let (a, b) = (many(a, kept.as_deref())?, many(b, None)?);
+            target.iter_mut().zip(&a).for_each(|(t, a)| *t += a);
+            if fate.bounds.is_some() {
+                sum = Some(target.clone());
+            }
+            target.iter_mut().zip(&b).for_each(|(t, b)| *t -= b);
+            other = Some(b);
+        }
+        let unfold = unfolding(pruned, &l, &data[0], &shape)?;
+        let bounds = fate.bounds.filter(|_| fate.other.is_none() || other.is_some());
+        let task = Task { data: &data, target, other, sum, unfold, samples };
+        report.push(refit(pruned, &l, task, bounds, options)?);
+        outs.retain(|v| *v != o.out);
+        done(l.node);
+    }
+    Ok(report)
+}
+
+/// Values of the pruned graph that are not what they are in the original.
+fn changed_values(original: &Graph, pruned: &Graph) -> FxHashSet<ValueId> {
+    let mut out = FxHashSet::default();
+    for v in pruned.value_ids() {
+        let same = match (
+            pruned.init(v),
+            (v.index() < original.value_count()).then(|| original.init(v)).flatten(),
+        ) {
+            (Some(a), Some(b)) => a == b,
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            out.insert(v);
+        }
+    }
+    for n in 0..pruned.nodes.len() {
+        mark(pruned, n, &mut out);
+    }
+    out
+}
+
+/// The outputs of a node with a changed input are changed.
+fn mark(graph: &Graph, n: usize, changed: &mut FxHashSet<ValueId>) {
+    let node = &graph.nodes[n];
+    if node.inputs.iter().flatten().chain(&node.captures).any(|v| changed.contains(v)) {
+        changed.extend(node.outputs.iter().flatten().copied());
+    }
+}
+
+fn refit(
+    graph: &mut Graph,
+    l: &Linear,
+    task: Task,
+    bounds: Option<(f32, f32)>,
+    options: &Options,
+) -> Result<Refitted> {
+    let Some(weight) = graph.init(l.weight).cloned() else { unreachable!("linear() saw a weight") };
+    let name = graph.value(l.weight).name.clone();
+    let mut matrices = l.matrices(&weight).unwrap_or_default();
+    let (channels, taps, outputs) = l.sizes(&weight);
+    let bias = l.bias.and_then(|b| graph.init(b)).and_then(secateur_ir::Tensor::to_f32);
+    let mut offsets: Vec<f64> = match &bias {
+        Some(b) => b.iter().map(|b| f64::from(*b)).collect(),
+        None => vec![0.0; outputs * l.groups()],
+    };
+    let free = has_offset(graph, l);
+    let mut out = Refitted { weight: name, damping: 0.0, before: 0.0, after: 0.0 };
+    let mut total = 0.0;
+    for (g, w) in matrices.iter_mut().enumerate() {
+        let columns = g * outputs..(g + 1) * outputs;
+        let own = &mut offsets[columns.clone()];
+        let prior = Map { w: w.clone(), b: own.to_vec() };
+        let range = g * channels..(g + 1) * channels;
+        let (mut fit, mut held) = moments(&task, range.clone(), channels * taps, &columns, None, None)?;
+        let fixed = (!free).then(|| own.to_vec());
+        out.damping = solve::best_damping(&fit, &held, w, fixed.as_deref());
+        total += held.power(true).iter().sum::<f64>();
+        out.before += solve::errors(&held, &prior).iter().sum::<f64>();
+        let mut all = fit.clone();
+        all.merge(&held);
+        let Some(mut map) = solve::ridge(&all, w, fixed.as_deref(), out.damping) else { continue };
+        for _ in 0..bounds.map_or(0, |_| options.rounds) {
+            let bounds = bounds.map(|b| (b, &map));
+            let like = (&fit, &held);
+            (fit, held) = moments(&task, range.clone(), channels * taps, &columns, bounds, Some(like))?;
+            all.clear_y();
+            all.merge_y(&fit);
+            all.merge_y(&held);
+            match solve::ridge(&all, w, fixed.as_deref(), out.damping) {
+                Some(m) => map = m,
+                None => break,
+            }
+        }
+        if options.repair && free {
+            repair(&all, &mut map);
+        }
+        out.after += solve::errors(&held, &map).iter().sum::<f64>();
+        *w = map.w;
+        own.copy_from_slice(&map.b);
+    }
+    out.before /= total.max(1e-30);
+    out.after /= total.max(1e-30);
+    if let Some(t) = l.with_matrices(&weight, &matrices) {
+        graph.set_init(l.weight, t);
+    }
+    set_offsets(graph, l, &weight, &offsets);
+    Ok(out)
+}
+
+/// Scales each output about its mean so that its variance is the target's.
+fn repair(m: &Moments, map: &mut Map) {
+    let h = m.gram(true);
+    let hw = &h * &map.w;
+    let power = m.power(true);
+    for j in 0..map.w.ncols() {
+        let variance: f64 = map.w.col(j).iter().zip(hw.col(j).iter()).map(|(a, b)| a * b).sum();
+        if variance > 1e-12 * power[j] && power[j] > 0.0 {
+            let gain = (power[j] / variance).sqrt().clamp(0.5, 2.0);
+            map.w.col_as_slice_mut(j).iter_mut().for_each(|w| *w *= gain);
+        }
+    }
+    map.b = solve::offsets(m, &map.w);
+}
+
+/// Writes the offsets, where the operator has a bias or they are not zero.
+fn set_offsets(graph: &mut Graph, l: &Linear, like: &secateur_ir::Tensor, offsets: &[f64]) {
+    let values: Vec<f32> = offsets.iter().map(|b| *b as f32).collect();
+    let Some(t) = like.with_f32(vec![values.len()], &values) else { return };
+    match l.bias {
+        Some(b) => graph.set_init(b, t),
+        None if values.iter().all(|b| *b == 0.0) => {}
+        None => {
+            let name = format!("{}_bias", graph.value(l.weight).name);
+            let v = graph.add_init(&name, t);
+            let inputs = &mut graph.nodes[l.node].inputs;
+            inputs.resize(3, None);
+            inputs[2] = Some(v);
+        }
+    }
+}
+
+/// Moments of one group's unfolded inputs and targets, of the fitted and of the held-out batches.
+///
+/// With `bounds` and the map found so far, targets on the side that is cut off become what that map gives
+/// there. With `like`, only what depends on the targets is computed again.
+fn moments(
+    task: &Task,
+    range: std::ops::Range<usize>,
+    p: usize,
+    columns: &std::ops::Range<usize>,
+    bounds: Option<((f32, f32), &Map)>,
+    like: Option<(&Moments, &Moments)>,
+) -> Result<(Moments, Moments)> {
+    let q = columns.len();
+    let zero = || Moments::zero(p, q);
+    let (mut fit, mut held) = match like {
+        Some((a, b)) => (a.clone(), b.clone()),
+        None => (zero(), zero()),
+    };
+    if like.is_some() {
+        fit.clear_y();
+        held.clear_y();
+    }
+    let work = |b: usize| {
+        let x = task.unfold.rows(&task.data[b], range.clone())?;
+        let mut y = part(&task.target[b], columns);
+        if let Some((bounds, map)) = bounds {
+            let w = Mat::from_fn(p, q, |i, j| map.w[(i, j)] as f32);
+            let own = &x * &w;
+            clip_targets(&mut y, &own, &map.b, bounds, b, columns, task);
+        }
+        let mut m = Moments::zero(p, q);
+        match like {
+            Some(_) => m.add_y(x.as_ref(), y.as_ref()),
+            None => m.add(x.as_ref(), y.as_ref()),
+        }
+        Ok(m)
+    };
+    fold_in_order(task.data.len(), task.samples.threads, work, &mut |b, m| {
+        let to = if task.samples.held_out(b) { &mut held } else { &mut fit };
+        match like {
+            Some(_) => to.merge_y(&m),
+            None => to.merge(&m),
+        }
+        Ok(())
+    })?;
+    if like.is_none() {
+        fit.mirror();
+        held.mirror();
+        if held.count == 0.0 {
+            held = fit.clone();
+        }
+    }
+    Ok((fit, held))
+}
+
+fn part(m: &Mat<f32>, columns: &std::ops::Range<usize>) -> Mat<f32> {
+    m.subcols(columns.start, columns.len()).to_owned()
+}
+
+/// Where the original is cut off, the target is the map's own value if that is cut off too, else the bound.
+fn clip_targets(
+    y: &mut Mat<f32>,
+    own: &Mat<f32>,
+    b: &[f64],
+    (low, high): (f32, f32),
+    batch: usize,
+    columns: &std::ops::Range<usize>,
+    task: &Task,
+) {
+    for j in 0..y.ncols() {
+        let offset = b[j] as f32;
+        let c = columns.start + j;
+        let other = task.other.as_ref().map(|o| o[batch].col_as_slice(c));
+        let sum = task.sum.as_ref().map(|s| s[batch].col_as_slice(c));
+        let own = own.col_as_slice(j);
+        for (i, t) in y.col_as_slice_mut(j).iter_mut().enumerate() {
+            let side = other.map_or(0.0, |o| o[i]);
+            let goal = sum.map_or(*t, |s| s[i]);
+            let got = own[i] + offset + side;
+            if goal <= low {
+                *t = got.min(low) - side;
+            } else if goal >= high {
+                *t = got.max(high) - side;
+            }
+        }
+    }
+}

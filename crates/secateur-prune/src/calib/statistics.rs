@@ -1,0 +1,99 @@
+//! Gram matrices of the inputs of linear operators, from one pass over the samples.
+
+use faer::Mat;
+use rustc_hash::FxHashSet;
+use secateur_diag::{Code, Result, diag};
+use secateur_exec::{Moments, Tensor, Unfold, fold_in_order};
+use secateur_ir::{Graph, ValueId};
+
+use super::Samples;
+use super::linear::{Linear, linears};
+use super::walk::{Batches, Walk};
+
+/// A linear operator and what is known of its input.
+pub struct Known {
+    /// The operator.
+    pub linear: Linear,
+    /// By group: `p x p` covariance of the unfolded input, per row; about the mean where the operator has a
+    /// bias or may get one.
+    pub covariance: Vec<Mat<f64>>,
+}
+
+/// Whether a linear operator has, or can be given, an offset for each output.
+pub fn has_offset(graph: &Graph, l: &Linear) -> bool {
+    l.bias.is_some() || !graph.nodes[l.node].is("MatMul")
+}
+
+/// The unfolding of an operator for the shapes of a batch.
+///
+/// # Errors
+/// `X002` where the attributes do not fit the shapes.
+pub fn unfolding(graph: &Graph, l: &Linear, data: &Tensor, out: &[usize]) -> Result<Unfold> {
+    let node = &graph.nodes[l.node];
+    let weight = graph.init(l.weight);
+    weight.and_then(|w| l.unfold(node, w, &data.shape, out)).ok_or_else(|| {
+        secateur_ir::infer::place(
+            diag(Code::X002, "the windows of the operator are not understood"),
+            graph,
+            node,
+        )
+    })
+}
+
+/// Covariances of the inputs of the linear operators of which `wanted` holds the weight.
+///
+/// # Errors
+/// Those of the engine.
+pub fn gather(
+    graph: &Graph,
+    samples: &Samples,
+    wanted: &FxHashSet<ValueId>,
+    done: &mut dyn FnMut(usize),
+) -> Result<Vec<Known>> {
+    let mut walk = Walk::new(graph, samples, (0..samples.batches.len()).collect())?;
+    let mut out = Vec::new();
+    for l in linears(graph).into_iter().filter(|l| wanted.contains(&l.weight)) {
+        let raw = graph.nodes[l.node].output(0).unwrap_or(l.out);
+        walk.advance(graph, l.node, &[l.data])?;
+        let Some(data) = walk.get(l.data).cloned() else { continue };
+        // The shape of the result is known once it has run.
+        walk.advance(graph, l.node + 1, &[raw])?;
+        let Some(result) = walk.get(raw) else { continue };
+        let unfold = unfolding(graph, &l, &data[0], &result[0].shape)?;
+        let (channels, taps, _) = graph.init(l.weight).map_or((0, 0, 0), |w| l.sizes(w));
+        let mut covariance = Vec::new();
+        for g in 0..l.groups() {
+            let range = g * channels..(g + 1) * channels;
+            let m = moments(&data, &unfold, range, channels * taps, samples.threads)?;
+            let mut c = m.gram(has_offset(graph, &l));
+            let n = m.count.max(1.0);
+            c.col_iter_mut().for_each(|c| c.iter_mut().for_each(|x| *x /= n));
+            covariance.push(c);
+        }
+        done(l.node);
+        out.push(Known { linear: l, covariance });
+    }
+    Ok(out)
+}
+
+fn moments(
+    data: &Batches,
+    unfold: &Unfold,
+    range: std::ops::Range<usize>,
+    p: usize,
+    threads: usize,
+) -> Result<Moments> {
+    let mut sum = Moments::zero(p, 0);
+    let work = |b: usize| {
+        let x = unfold.rows(&data[b], range.clone())?;
+        let mut m = Moments::zero(p, 0);
+        m.add(x.as_ref(), Mat::zeros(x.nrows(), 0).as_ref());
+        Ok(m)
+    };
+    fold_in_order(data.len(), threads, work, &mut |_, m| {
+        sum.merge(&m);
+        Ok(())
+    })?;
+    sum.mirror();
+    Ok(sum)
+}
