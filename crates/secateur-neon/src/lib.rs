@@ -1,0 +1,52 @@
+//! Kernels for AArch64, generated as machine code: a specification is a value, [`KernelSpec`], and gives [`Code`].
+//!
+//! # Calling convention
+//! AAPCS64: x0 = output, x1 = first input, x2 = second input or residual, x3 = third input, x4 = packed constants,
+//! x5 = scratch; nothing is returned. Shapes and strides are constants of the code. A kernel reads and writes only the
+//! regions that its specification declares, calls nothing, and keeps no state.
+
+pub mod asm;
+mod code;
+mod copy_run;
+mod spec;
+
+pub use code::{Code, FrameInfo, Relocation, RelocationKind, Saved, Unsupported, listing};
+pub use copy_run::CopyRun;
+pub use spec::{Activation, Core, Epilogue, Estimate, Family, Planes};
+
+use spec::families;
+
+families! {
+    /// Copies a run of floats (the smallest kernel there is: a model for the others).
+    CopyRun(copy_run::CopyRun),
+}
+
+impl KernelSpec {
+    /// A stable, readable name; equal specifications share it, and so their code.
+    pub fn symbol(&self, core: Core) -> String {
+        self.family().symbol(core)
+    }
+
+    /// The code.
+    ///
+    /// # Errors
+    /// The reason why no code can be made for this specification.
+    pub fn generate(&self, core: Core) -> Result<Code, Unsupported> {
+        self.family().generate(core)
+    }
+
+    /// Constants (weights first, then bias) in the layout that the code reads from x4.
+    pub fn pack(&self, constants: &[&[f32]], core: Core) -> Vec<u8> {
+        self.family().pack(constants, core)
+    }
+
+    /// Bytes of scratch memory that x5 must point to, 64-byte aligned.
+    pub fn scratch_bytes(&self, core: Core) -> usize {
+        self.family().scratch_bytes(core)
+    }
+
+    /// Expected cost.
+    pub fn estimate(&self, core: Core) -> Estimate {
+        self.family().estimate(core)
+    }
+}
