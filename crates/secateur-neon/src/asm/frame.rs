@@ -92,6 +92,7 @@ impl Layout {
         let (general, vector) = self.places();
         let vector = vector.into_iter().map(|(r, at)| (64 + r, at));
         let saved = general
+            .into_iter()
             .chain(vector)
             .map(|(dwarf, at)| Saved { dwarf, offset: at as i32 - size as i32 })
             .collect();
