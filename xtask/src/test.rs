@@ -6,6 +6,7 @@ use anyhow::Result;
 pub fn run(arguments: &[&str]) -> Result<()> {
     crate::no_arguments(arguments)?;
     setup::python::run()?;
+    setup::cross::system_packages()?;
     lint::run(&[])?;
     // Examples in the documentation first: the last line to be read is the runner's on the real tests.
     sh::run(&mut sh::command("cargo test --workspace --locked --quiet --doc"))?;

@@ -9,6 +9,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("secateur-diag", 0),
     ("secateur-onnx", 1),
     ("secateur-neon", 1),
+    ("secateur-qemu", 1),
     ("secateur-target", 1),
     ("secateur-ir", 2),
     ("secateur-passes", 3),

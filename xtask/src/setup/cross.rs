@@ -45,7 +45,8 @@ pub fn run(rust: Rust) -> Result<()> {
     Ok(())
 }
 
-fn system_packages() -> Result<()> {
+/// The C cross compiler and the emulator: all that the tests of kernels need.
+pub fn system_packages() -> Result<()> {
     let missing: Vec<&str> =
         SYSTEM.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, p)| *p).collect();
     if missing.is_empty() {
