@@ -6,19 +6,36 @@
 //! regions that its specification declares, calls nothing, and keeps no state.
 
 pub mod asm;
+mod block;
 mod code;
 mod copy_run;
+mod counted;
+mod lanes;
+mod map;
+mod math;
+mod program;
+mod reduce;
+mod registers;
 mod spec;
+mod strided;
 
 pub use code::{Code, FrameInfo, Relocation, RelocationKind, Saved, Unsupported, listing};
 pub use copy_run::CopyRun;
+pub use map::Map;
+pub use program::{Binary, Program, Step, Unary};
+pub use reduce::{Reduce, Reduction};
 pub use spec::{Activation, Core, Epilogue, Estimate, Family, Planes};
+pub use strided::{Base, Element, Strided};
 
 use spec::families;
 
 families! {
     /// Copies a run of floats (the smallest kernel there is: a model for the others).
     CopyRun(copy_run::CopyRun),
+    /// Elementwise: maps, broadcasting, strided copies, casts.
+    Map(map::Map),
+    /// Sums, products and extrema over axes.
+    Reduce(reduce::Reduce),
 }
 
 impl KernelSpec {

@@ -1,0 +1,113 @@
+//! An assembler that knows how often what it emits is executed, for kernels whose loops have fixed lengths.
+
+use crate::asm::{Asm, Cond, X};
+use crate::{Code, Core, Estimate, Unsupported};
+use std::ops::{Deref, DerefMut};
+
+/// An [`Asm`] whose loops go through [`Counted::repeat`].
+pub(crate) struct Counted {
+    asm: Asm,
+    times: u64,
+    executed: u64,
+    mark: usize,
+}
+
+impl Deref for Counted {
+    type Target = Asm;
+    fn deref(&self) -> &Asm {
+        &self.asm
+    }
+}
+
+impl DerefMut for Counted {
+    fn deref_mut(&mut self) -> &mut Asm {
+        &mut self.asm
+    }
+}
+
+/// Code and what it executes.
+pub(crate) struct Made {
+    pub(crate) code: Code,
+    executed: u64,
+}
+
+impl Made {
+    /// Instructions are exact; cycles are instructions over the rate that streams of mixed vector code reach on the core
+    /// with data in L1 (A53 issues two, but few pairs of vector instructions; A72 three, A76 four).
+    pub(crate) fn estimate(&self, core: Core) -> Estimate {
+        let cycles = match core {
+            Core::A53 => self.executed,
+            Core::A72 => self.executed * 2 / 3,
+            Core::A76 => self.executed * 2 / 5,
+        };
+        Estimate { instructions: self.executed, code_bytes: self.code.bytes.len() as u64, cycles }
+    }
+}
+
+impl Counted {
+    pub(crate) fn new() -> Self {
+        Counted { asm: Asm::new(), times: 1, executed: 0, mark: 0 }
+    }
+
+    fn settle(&mut self) {
+        let position = self.asm.position();
+        self.executed += self.times * ((position - self.mark) / 4) as u64;
+        self.mark = position;
+    }
+
+    /// `body`, `times` times, counting `counter` down.
+    pub(crate) fn repeat(&mut self, counter: X, times: usize, body: impl FnOnce(&mut Counted)) {
+        match times {
+            0 => {}
+            1 => body(self),
+            _ => {
+                self.asm.mov_imm(counter, times as i64);
+                self.settle();
+                let outer = self.times;
+                self.times *= times as u64;
+                let top = self.asm.label();
+                self.asm.bind(top);
+                body(self);
+                self.asm.subs_i(counter, counter, 1);
+                self.asm.b_if(Cond::Ne, top);
+                self.settle();
+                self.times = outer;
+            }
+        }
+    }
+
+    /// Code that runs for a share of the time only, `expected` of 16 times; its length counts accordingly.
+    pub(crate) fn sometimes(&mut self, expected: u64, body: impl FnOnce(&mut Counted)) {
+        self.settle();
+        let before = self.executed;
+        body(self);
+        self.settle();
+        self.executed = before + (self.executed - before) * expected / 16;
+    }
+
+    /// Data behind the code: jumped over, not executed.
+    pub(crate) fn data_behind(&mut self, place: impl FnOnce(&mut Asm)) {
+        let end = self.asm.end();
+        self.asm.b(end);
+        self.settle();
+        place(&mut self.asm);
+        self.mark = self.asm.position();
+    }
+
+    pub(crate) fn finish(mut self, symbol: String) -> Result<Made, Unsupported> {
+        self.settle();
+        let body = self.asm.position();
+        let code = self.asm.finish(symbol)?;
+        let executed = self.executed + ((code.bytes.len() - body) / 4) as u64;
+        Ok(Made { code, executed })
+    }
+}
+
+/// A short name for anything that can be shown: 64-bit FNV-1a of its debug form (Fowler, Noll, Vo).
+pub(crate) fn digest(what: &impl std::fmt::Debug) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in format!("{what:?}").bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    }
+    format!("{hash:016x}")
+}
