@@ -1,7 +1,7 @@
 //! An assembler that knows how often what it emits is executed, for kernels whose loops have fixed lengths.
 
 use crate::asm::{Asm, Cond, X};
-use crate::{Code, Core, Estimate, Unsupported};
+use crate::{Code, Core, Estimate, Family, Unsupported};
 use std::ops::{Deref, DerefMut};
 
 /// An [`Asm`] whose loops go through [`Counted::repeat`].
@@ -100,6 +100,55 @@ impl Counted {
         let code = self.asm.finish(symbol)?;
         let executed = self.executed + ((code.bytes.len() - body) / 4) as u64;
         Ok(Made { code, executed })
+    }
+}
+
+/// A family whose estimates come from its code.
+pub(crate) trait Generated: std::fmt::Debug {
+    /// What it is called: family and shape, for people. A digest makes it unique.
+    fn name(&self) -> String;
+
+    /// The code, named `symbol`.
+    fn made(&self, core: Core, symbol: String) -> Result<Made, Unsupported>;
+
+    /// As [`Family::pack`].
+    fn packed(&self, constants: &[&[f32]]) -> Vec<u8> {
+        constants.iter().flat_map(|c| c.iter().flat_map(|f| f.to_le_bytes())).collect()
+    }
+
+    /// As [`Family::scratch_bytes`].
+    fn scratch(&self) -> usize {
+        0
+    }
+}
+
+impl<G: Generated> Family for G {
+    fn symbol(&self, _: Core) -> String {
+        format!("{}_{}", self.name(), digest(self))
+    }
+
+    fn generate(&self, core: Core) -> Result<Code, Unsupported> {
+        Ok(self.made(core, self.symbol(core))?.code)
+    }
+
+    fn pack(&self, constants: &[&[f32]], _: Core) -> Vec<u8> {
+        self.packed(constants)
+    }
+
+    fn scratch_bytes(&self, _: Core) -> usize {
+        self.scratch()
+    }
+
+    fn estimate(&self, core: Core) -> Estimate {
+        self.made(core, String::new()).map_or(Estimate::default(), |made| made.estimate(core))
+    }
+}
+
+/// Extents as text: `16x8x8`; `1` if there are none.
+pub(crate) fn shape(extents: &[usize]) -> String {
+    match extents {
+        [] => "1".to_owned(),
+        _ => extents.iter().map(usize::to_string).collect::<Vec<_>>().join("x"),
     }
 }
 

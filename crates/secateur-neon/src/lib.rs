@@ -13,17 +13,21 @@ mod counted;
 mod lanes;
 mod map;
 mod math;
+mod norm;
 mod program;
 mod reduce;
 mod registers;
+mod softmax;
 mod spec;
 mod strided;
 
 pub use code::{Code, FrameInfo, Relocation, RelocationKind, Saved, Unsupported, listing};
 pub use copy_run::CopyRun;
 pub use map::Map;
+pub use norm::Norm;
 pub use program::{Binary, Program, Step, Unary};
 pub use reduce::{Reduce, Reduction};
+pub use softmax::Softmax;
 pub use spec::{Activation, Core, Epilogue, Estimate, Family, Planes};
 pub use strided::{Base, Element, Strided};
 
@@ -36,6 +40,10 @@ families! {
     Map(map::Map),
     /// Sums, products and extrema over axes.
     Reduce(reduce::Reduce),
+    /// Softmax and its logarithm.
+    Softmax(softmax::Softmax),
+    /// Layer, instance, group and RMS normalization.
+    Norm(norm::Norm),
 }
 
 impl KernelSpec {

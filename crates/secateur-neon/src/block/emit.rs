@@ -186,10 +186,11 @@ impl<'p> Live<'p> {
     fn release(&mut self, copy: usize, value: Val) {
         self.left[copy][value.0] -= 1;
         let reload = self.pool_offset(value).is_some();
-        if (self.left[copy][value.0] == 0 || reload) && self.resident(value).is_none() {
-            if let Some(r) = self.place[copy][value.0].take() {
-                self.free.push(r);
-            }
+        if (self.left[copy][value.0] == 0 || reload)
+            && self.resident(value).is_none()
+            && let Some(r) = self.place[copy][value.0].take()
+        {
+            self.free.push(r);
         }
     }
 

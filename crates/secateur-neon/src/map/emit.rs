@@ -94,7 +94,7 @@ impl Body {
         if rest > 0 {
             self.run(c, rest, 4);
         }
-        if extent % 4 > 0 {
+        if extent % 4 != 0 {
             self.run(c, 1, extent % 4);
         }
     }

@@ -2,9 +2,9 @@
 
 mod emit;
 
-use crate::counted::{Made, digest};
+use crate::counted::{Generated, Made, shape};
 use crate::strided::Strided;
-use crate::{Code, Core, Estimate, Family, Unsupported, program::Program};
+use crate::{Core, Unsupported, program::Program};
 
 /// `output[i] = program(inputs[i]...)` for every point `i` of a loop nest.
 ///
@@ -23,27 +23,16 @@ pub struct Map {
     pub program: Program,
 }
 
-impl Map {
-    fn made(&self, core: Core) -> Result<Made, Unsupported> {
+impl Generated for Map {
+    fn name(&self) -> String {
+        format!("map_{}", shape(&self.extents))
+    }
+
+    fn made(&self, _: Core, symbol: String) -> Result<Made, Unsupported> {
         self.program.check(self.inputs.len()).map_err(Unsupported::new)?;
         for array in self.inputs.iter().chain([&self.output]) {
             array.check(&self.extents)?;
         }
-        emit::emit(self, self.symbol(core))
-    }
-}
-
-impl Family for Map {
-    fn symbol(&self, _: Core) -> String {
-        let shape = self.extents.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-        format!("map_{shape}_{}", digest(self))
-    }
-
-    fn generate(&self, core: Core) -> Result<Code, Unsupported> {
-        Ok(self.made(core)?.code)
-    }
-
-    fn estimate(&self, core: Core) -> Estimate {
-        self.made(core).map_or(Estimate::default(), |made| made.estimate(core))
+        emit::emit(self, symbol)
     }
 }

@@ -102,7 +102,7 @@ impl Body<'_> {
         if rest > 0 {
             self.block(c, rest, 4);
         }
-        if extent % 4 > 0 {
+        if extent % 4 != 0 {
             self.block(c, 1, extent % 4);
         }
     }
@@ -165,7 +165,7 @@ impl Body<'_> {
                 for _ in 0..extent / 4 % copies {
                     self.gather(c, walker, 1, 4);
                 }
-                if extent % 4 > 0 {
+                if extent % 4 != 0 {
                     self.tail(c, walker, extent % 4);
                 }
             });

@@ -2,10 +2,12 @@
 
 mod emit;
 
-use crate::counted::{Made, digest};
+pub(crate) use emit::{combine, horizontal};
+
+use crate::counted::{Generated, Made, shape};
 use crate::program::Program;
 use crate::strided::Strided;
-use crate::{Code, Core, Estimate, Family, Unsupported};
+use crate::{Core, Unsupported};
 
 /// How elements are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,28 +56,17 @@ pub struct Reduce {
     pub after: Program,
 }
 
-impl Reduce {
-    fn made(&self, core: Core) -> Result<Made, Unsupported> {
+impl Generated for Reduce {
+    fn name(&self) -> String {
+        format!("reduce_{}_over_{}", shape(&self.kept), shape(&self.reduced))
+    }
+
+    fn made(&self, _: Core, symbol: String) -> Result<Made, Unsupported> {
         for program in [&self.before, &self.after] {
             program.check(1).map_err(Unsupported::new)?;
         }
         self.output.check(&self.kept)?;
         self.input.check(&[self.kept.clone(), self.reduced.clone()].concat())?;
-        emit::emit(self, self.symbol(core))
-    }
-}
-
-impl Family for Reduce {
-    fn symbol(&self, _: Core) -> String {
-        let shape = |extents: &[usize]| extents.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-        format!("reduce_{}_over_{}_{}", shape(&self.kept), shape(&self.reduced), digest(self))
-    }
-
-    fn generate(&self, core: Core) -> Result<Code, Unsupported> {
-        Ok(self.made(core)?.code)
-    }
-
-    fn estimate(&self, core: Core) -> Estimate {
-        self.made(core).map_or(Estimate::default(), |made| made.estimate(core))
+        emit::emit(self, symbol)
     }
 }
