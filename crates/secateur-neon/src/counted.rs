@@ -76,13 +76,23 @@ impl Counted {
         }
     }
 
-    /// Code that runs for a share of the time only, `expected` of 16 times; its length counts accordingly.
-    pub(crate) fn sometimes(&mut self, expected: u64, body: impl FnOnce(&mut Counted)) {
-        self.settle();
-        let before = self.executed;
-        body(self);
-        self.settle();
-        self.executed = before + (self.executed - before) * expected / 16;
+    /// `body(vectors, lanes)` for `count` elements, four to a vector: `copies` vectors at a time, then the rest, then the
+    /// elements that are left over as one vector of fewer lanes.
+    pub(crate) fn vectors(
+        &mut self,
+        counter: X,
+        count: usize,
+        copies: usize,
+        body: &mut dyn FnMut(&mut Counted, usize, usize),
+    ) {
+        self.repeat(counter, count / (4 * copies), |c| body(c, copies, 4));
+        let (rest, tail) = (count / 4 % copies, count % 4);
+        if rest > 0 {
+            body(self, rest, 4);
+        }
+        if tail > 0 {
+            body(self, 1, tail);
+        }
     }
 
     /// Data behind the code: jumped over, not executed.

@@ -5,31 +5,45 @@
 //! x5 = scratch; nothing is returned. Shapes and strides are constants of the code. A kernel reads and writes only the
 //! regions that its specification declares, calls nothing, and keeps no state.
 
+mod argmax;
 pub mod asm;
 mod block;
 mod code;
+mod conv_transpose;
 mod copy_run;
 mod counted;
 mod lanes;
 mod map;
 mod math;
+mod matmul;
 mod norm;
+mod pool;
 mod program;
+mod recurrent;
 mod reduce;
 mod registers;
+mod resize;
 mod softmax;
 mod spec;
 mod strided;
+mod window;
 
+pub use argmax::ArgMax;
 pub use code::{Code, FrameInfo, Relocation, RelocationKind, Saved, Unsupported, listing};
+pub use conv_transpose::ConvTranspose;
 pub use copy_run::CopyRun;
 pub use map::Map;
+pub use matmul::MatMul;
 pub use norm::Norm;
+pub use pool::{Pool, Pooling};
 pub use program::{Binary, Program, Step, Unary};
+pub use recurrent::{Cell, Recurrent};
 pub use reduce::{Reduce, Reduction};
+pub use resize::{GatherRows, Resize, Sampling};
 pub use softmax::Softmax;
 pub use spec::{Activation, Core, Epilogue, Estimate, Family, Planes};
 pub use strided::{Base, Element, Strided};
+pub use window::WindowAxis;
 
 use spec::families;
 
@@ -44,6 +58,20 @@ families! {
     Softmax(softmax::Softmax),
     /// Layer, instance, group and RMS normalization.
     Norm(norm::Norm),
+    /// Matrix products of any layout.
+    MatMul(matmul::MatMul),
+    /// The index of the largest or smallest of a row.
+    ArgMax(argmax::ArgMax),
+    /// GRU, LSTM, RNN.
+    Recurrent(recurrent::Recurrent),
+    /// Transposed convolution.
+    ConvTranspose(conv_transpose::ConvTranspose),
+    /// Max and average pooling.
+    Pool(pool::Pool),
+    /// Nearest and bilinear resizing.
+    Resize(resize::Resize),
+    /// Rows of a table at indices known at run time.
+    GatherRows(resize::GatherRows),
 }
 
 impl KernelSpec {

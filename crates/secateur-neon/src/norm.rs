@@ -123,10 +123,7 @@ impl Group {
         let moved: Vec<i64> = arrays.iter().map(|a| self.walkers[*a].bytes() * extent as i64).collect();
         let moved = walk.run(c, &moved, &mut |c| {
             before(c);
-            c.repeat(self.counters[last], extent / 4, |c| turn(c, 4));
-            if extent % 4 != 0 {
-                turn(c, extent % 4);
-            }
+            c.vectors(self.counters[last], extent, 1, &mut |c, _, lanes| turn(c, lanes));
         });
         for (a, moved) in arrays.iter().zip(moved) {
             c.add_imm(self.walkers[*a].pointer, self.walkers[*a].pointer, -moved);

@@ -24,6 +24,16 @@ impl Registers {
         Ok(X(*register))
     }
 
+    /// How many are taken.
+    pub(crate) fn mark(&self) -> usize {
+        self.next
+    }
+
+    /// Gives back what was taken since a mark.
+    pub(crate) fn release(&mut self, mark: usize) {
+        self.next = mark;
+    }
+
     pub(crate) fn take_many(&mut self, count: usize) -> Result<Vec<X>, Unsupported> {
         (0..count).map(|_| self.take()).collect()
     }

@@ -116,16 +116,12 @@ impl Generated for Softmax {
             let extent = nest.extents[loops];
             let moved = 4 * extent as i64;
             walk.run(&mut c, &[moved, moved], &mut |c| {
-                let some = |c: &mut Counted, lanes: usize| {
+                c.vectors(columns, extent, 1, &mut |c, _, lanes| {
                     self.columns(c, &row, plans, lanes);
                     for pointer in [row.to, row.from] {
                         c.add_imm(pointer, pointer, 4 * lanes as i64);
                     }
-                };
-                c.repeat(columns, extent / 4, |c| some(c, 4));
-                if extent % 4 != 0 {
-                    some(c, extent % 4);
-                }
+                });
             });
         } else {
             walk.run(&mut c, &[0, 0], &mut |c| self.row(c, &row, plans));
@@ -141,24 +137,6 @@ impl Generated for Softmax {
 }
 
 impl Softmax {
-    /// `turn(c, copies, lanes)` for the vectors of a row.
-    fn along(
-        &self,
-        c: &mut Counted,
-        counter: X,
-        copies: usize,
-        turn: &mut dyn FnMut(&mut Counted, usize, usize),
-    ) {
-        c.repeat(counter, self.axis / (4 * copies), |c| turn(c, copies, 4));
-        let rest = self.axis / 4 % copies;
-        if rest != 0 {
-            turn(c, rest, 4);
-        }
-        if self.axis % 4 != 0 {
-            turn(c, 1, self.axis % 4);
-        }
-    }
-
     /// One row, four of its elements at a time; the pointers stay.
     fn row(&self, c: &mut Counted, row: &Row, (exp, log): (&Plan, &Plan)) {
         let from = Walker { pointer: row.from, element: Element::F32, step: row.input_step };
@@ -167,7 +145,7 @@ impl Softmax {
             |c: &mut Counted, w: Walker| c.add_imm(w.pointer, w.pointer, -w.bytes() * self.axis as i64);
         c.splat(MAX, f32::NEG_INFINITY);
         c.splat(IDENTITY, f32::NEG_INFINITY);
-        self.along(c, row.counter, 1, &mut |c, _, lanes| {
+        c.vectors(row.counter, self.axis, 1, &mut |c, _, lanes| {
             load(c, from, lanes, SPARE);
             fill(c, SPARE, lanes);
             c.fmax(MAX, MAX, SPARE);
@@ -177,7 +155,7 @@ impl Softmax {
         c.dup_e(MAX, MAX, 0);
         c.zero(SUM);
         c.zero(IDENTITY);
-        self.along(c, row.counter, exp.copies, &mut |c, copies, lanes| {
+        c.vectors(row.counter, self.axis, exp.copies, &mut |c, copies, lanes| {
             let mut take = |a: &mut Asm, _: usize, _: usize, v: V| load(a, from, lanes, v);
             let mut give = |a: &mut Asm, _: usize, _: usize, v: V| {
                 if !self.log {
@@ -199,7 +177,7 @@ impl Softmax {
             to
         };
         // Reads and writes go side by side: with one pointer when it is the same array.
-        self.along(c, row.counter, 1, &mut |c, _, lanes| {
+        c.vectors(row.counter, self.axis, 1, &mut |c, _, lanes| {
             load(c, source, lanes, SPARE);
             if !self.log {
                 c.add_imm(to.pointer, to.pointer, -to.bytes() * lanes as i64);

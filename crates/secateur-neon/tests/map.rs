@@ -103,7 +103,7 @@ fn inputs(program: &Program) -> usize {
 fn steps(extents: &[usize], order: u64, gap: usize, broadcast: u64) -> Vec<isize> {
     let mut axes: Vec<usize> = (0..extents.len()).collect();
     let mut numbers = Numbers(order);
-    if order % 3 != 0 {
+    if !order.is_multiple_of(3) {
         for i in (1..axes.len()).rev() {
             axes.swap(i, numbers.below(i + 1));
         }

@@ -92,7 +92,8 @@ impl Plan {
         !live.short
     }
 
-    /// Puts constants into their registers; before the first [`Plan::emit`], outside of loops.
+    /// Puts constants into their registers; before the first [`Plan::emit`], outside of loops, or again where they were
+    /// lost.
     pub(crate) fn prologue(&mut self, asm: &mut Asm) {
         for (value, register) in &self.constants {
             if let Inst::Const(bits) = self.block.insts[value.0] {
@@ -100,9 +101,8 @@ impl Plan {
             }
         }
         if !self.pool.is_empty() {
-            let label = asm.label();
+            let label = *self.label.get_or_insert_with(|| asm.label());
             asm.adr(self.base, label);
-            self.label = Some(label);
         }
     }
 

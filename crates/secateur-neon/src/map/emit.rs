@@ -88,15 +88,9 @@ impl Body {
         for (input, v) in &self.pinned {
             broadcast(c, self.walkers[input + 1], *v);
         }
-        let (extent, copies) = (self.extent, self.plan.copies);
-        c.repeat(self.counter, extent / (4 * copies), |c| self.run(c, copies, 4));
-        let rest = extent / 4 % copies;
-        if rest > 0 {
-            self.run(c, rest, 4);
-        }
-        if extent % 4 != 0 {
-            self.run(c, 1, extent % 4);
-        }
+        c.vectors(self.counter, self.extent, self.plan.copies, &mut |c, copies, lanes| {
+            self.run(c, copies, lanes);
+        });
     }
 
     /// Some vectors; `lanes` of each.

@@ -96,15 +96,9 @@ impl Body<'_> {
 
     /// Results in lanes; pointers move behind them.
     fn columns(&self, c: &mut Counted, extent: usize) {
-        let copies = self.before.copies;
-        c.repeat(self.counter, extent / (4 * copies), |c| self.block(c, copies, 4));
-        let rest = extent / 4 % copies;
-        if rest > 0 {
-            self.block(c, rest, 4);
-        }
-        if extent % 4 != 0 {
-            self.block(c, 1, extent % 4);
-        }
+        c.vectors(self.counter, extent, self.before.copies, &mut |c, copies, lanes| {
+            self.block(c, copies, lanes);
+        });
     }
 
     fn block(&self, c: &mut Counted, copies: usize, lanes: usize) {
@@ -161,13 +155,10 @@ impl Body<'_> {
             let walk = Walk::new(&self.inner, 0..outer, vec![(self.from, size)], self.inner_counters.clone());
             let moved = walk.run(c, &[walker.bytes() * extent as i64], &mut |c| {
                 let counter = self.inner_counters.get(outer).copied().unwrap_or(self.counter);
-                c.repeat(counter, extent / (4 * copies), |c| self.gather(c, walker, copies, 4));
-                for _ in 0..extent / 4 % copies {
-                    self.gather(c, walker, 1, 4);
-                }
-                if extent % 4 != 0 {
-                    self.tail(c, walker, extent % 4);
-                }
+                c.vectors(counter, extent, copies, &mut |c, copies, lanes| match lanes {
+                    4 => self.gather(c, walker, copies, 4),
+                    _ => self.tail(c, walker, lanes),
+                });
             });
             c.add_imm(self.from, self.from, -moved[0]);
         }
