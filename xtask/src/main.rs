@@ -9,6 +9,7 @@ mod fidelity;
 mod fuzz;
 mod lint;
 mod oracle;
+mod rivals;
 mod setup;
 mod sh;
 mod test;
@@ -55,6 +56,12 @@ const CHORES: &[Chore] = &[
         arguments: "DIR [--budget 50%] [--limit-mb N] [--allow-inexact auto|never] [--only PART] [--json FILE] [--python P]",
         help: "prune every model of a folder and check it in onnxruntime",
         run: zoo::run,
+    },
+    Chore {
+        name: "rivals",
+        arguments: "DIR [--only structured|masks|page] [--fresh] [--python P]",
+        help: "measure what other pruning tools reach on the fixtures (hours), and write docs/rivals.md",
+        run: rivals::run,
     },
     Chore {
         name: "oracle",
