@@ -73,46 +73,58 @@ def limited(seconds):
         signal.alarm(0)
 
 
-def shortcuts_as_convolutions(model, sample):
-    """Writes strided slices followed by a channel pad as the 1x1 convolution that does the same.
+INDEXING = ("Pad", "Slice", "Reshape", "Transpose")
 
-    Torch-Pruning does not follow channels through Slice and Pad. Returns the names of the new nodes.
+
+def indexing_as_convolutions(model, sample):
+    """Writes what only moves channels (strided slices, channel pads, shuffles) as the 1x1 convolution that does the same.
+
+    Torch-Pruning does not follow channels through these. Returns the names of the new nodes.
     """
     model = copy.deepcopy(model)
-    made = {n.output[0]: n for n in model.graph.node}
-    fixed = common.constants(model)
+    fed, made, readers = {model.graph.input[0].name}, {}, {}
+    for n in model.graph.node:
+        for i in n.input:
+            readers.setdefault(i, []).append(n)
+        if n.op_type != "Shape" and fed & set(n.input):
+            fed |= set(n.output)
+            made[n.output[0]] = n
     names = []
-    for pad in [n for n in model.graph.node if n.op_type == "Pad"]:
-        start = pad
-        while start.op_type in ("Pad", "Slice"):
-            start_name, start = start.input[0], made[start.input[0]]
-        probe = copy.deepcopy(model)
-        del probe.graph.output[:]
-        probe.graph.output.append(onnx.helper.make_empty_tensor_value_info(pad.output[0]))
-        given = copy.deepcopy(model)
-        del given.graph.output[:]
-        given.graph.output.append(onnx.helper.make_empty_tensor_value_info(start_name))
-        into, out = common.run(given, sample[:8]), common.run(probe, sample[:8])
+    for end in [n for n in made.values() if n.op_type in INDEXING]:
+        if all(n.op_type in (*INDEXING, "Shape") for n in readers[end.output[0]]):
+            continue
+        start = end.input[0]
+        while start in made and made[start].op_type in INDEXING:
+            start = made[start].input[0]
+        into, out = (common.run(until(model, t), sample[:8]) for t in (start, end.output[0]))
+        if out.ndim != 4:
+            continue  # flattened for the last layer
         stride = into.shape[2] // out.shape[2]
         thin = into[:, :, ::stride, ::stride]
         weight = np.zeros((out.shape[1], into.shape[1], 1, 1), np.float32)
         for o in range(out.shape[1]):
-            for i in range(into.shape[1]):
-                if out[:, o].any() and np.array_equal(out[:, o], thin[:, i]):
-                    weight[o, i] = 1
-                    break
-        assert np.array_equal(np.einsum("oi,nihw->nohw", weight[:, :, 0, 0], thin), out), pad.name
-        name = pad.name + "_as_conv"
-        assert name not in fixed
+            same = [i for i in range(into.shape[1]) if np.array_equal(out[:, o], thin[:, i])]
+            if same and out[:, o].any():
+                weight[o, same[0]] = 1
+        assert np.array_equal(np.einsum("oi,nihw->nohw", weight[:, :, 0, 0], thin), out), end.name
+        name = end.name + "_as_conv"
         common.set_constant(model, name + "_w", weight)
-        conv = onnx.helper.make_node(
-            "Conv", [start_name, name + "_w"], list(pad.output), name, strides=[stride] * 2, kernel_shape=[1, 1]
-        )
-        at = list(model.graph.node).index(pad)
-        model.graph.node.remove(pad)
+        sizes = {"strides": [stride] * 2, "kernel_shape": [1, 1]}
+        conv = onnx.helper.make_node("Conv", [start, name + "_w"], list(end.output), name, **sizes)
+        at = list(model.graph.node).index(end)
+        model.graph.node.remove(end)
         model.graph.node.insert(at, conv)
+        made[end.output[0]] = conv
         names.append(name)
     return without_dead_nodes(model), names
+
+
+def until(model, tensor):
+    """The model with this tensor as its only output."""
+    model = copy.deepcopy(model)
+    del model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info(tensor))
+    return model
 
 
 def without_dead_nodes(model):
@@ -151,7 +163,7 @@ class Torch:
 
     def __init__(self, fixture):
         self.fixture = fixture
-        self.onnx, self.free = shortcuts_as_convolutions(fixture.with_bn, fixture.calib)
+        self.onnx, self.free = indexing_as_convolutions(fixture.with_bn, fixture.calib)
         self.macs = common.Macs(self.onnx, fixture.calib, self.free)
         self.module = convert(self.onnx).eval()
         self.calib = torch.from_numpy(fixture.calib)

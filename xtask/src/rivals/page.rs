@@ -42,8 +42,9 @@ const STRUCTURED: &str = "
   l2, FPGM, LAMP, BatchNorm scale, Taylor, Hessian, local and global. Taylor and Hessian see the calibration labels, on
   Fashion-MNIST the model's own answers; Hessian gets the squared gradients of all 512 images, since its own accumulator
   keeps only the last. Repair: BatchNorm statistics re-estimated with all calibration images in one batch.
-- Torch-Pruning does not follow channels through Slice and Pad; `resnet20_finetuned` is given to it with these shortcuts
-  written as the 1x1 convolutions that do the same, and these cost nothing in the count.
+- Torch-Pruning does not follow channels through Slice, Pad and channel shuffles; `resnet20_finetuned` and
+  `fashion_shufflenet` are given to it with these written as the 1x1 convolutions that do the same, and these cost nothing
+  in the count.
 - \"Inside blocks\" leaves the channels of residual sums and concatenations alone: a choice that the tool's user can make
   (`ignored_layers`), and often the better one.
 - A dash: not measured, or no ratio reaches the budget.
