@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 mod bless;
 mod ci;
+mod cross;
 mod fidelity;
 mod fuzz;
 mod lint;
@@ -38,6 +39,12 @@ const CHORES: &[Chore] = &[
         arguments: "[-p CRATE]...",
         help: "accept snapshots and rewrite generated pages",
         run: bless::run,
+    },
+    Chore {
+        name: "cross",
+        arguments: "BUNDLE [--input X.npy]... [--cache] [--no-cycles] [--no-rust] [--host USER@PI [--runs N] [--seconds S]]",
+        help: "run a bundle for the three cores under emulation, or on a Pi: outputs and work of each layer",
+        run: cross::run,
     },
     Chore {
         name: "fidelity",

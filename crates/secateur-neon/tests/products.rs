@@ -33,7 +33,7 @@ fn product(batch: usize, rows: usize, inner: usize, columns: usize, layout: usiz
         columns,
         inner,
         a: Strided::f32(Base::Input(0), layout % 2, &a),
-        b: Strided::f32(if layout % 3 == 0 { Base::Constants } else { Base::Input(1) }, 0, &b),
+        b: Strided::f32(if layout.is_multiple_of(3) { Base::Constants } else { Base::Input(1) }, 0, &b),
         output: Strided::f32(Base::Output, 0, &output),
         add: add.map(|steps| Strided::f32(Base::Input(2), 0, &steps)),
         after,

@@ -5,8 +5,11 @@
  * Two no-operations of the guest bracket a region: HINT #64 begins it and HINT #80 ends it.
  * Arguments: out=FILE     lines are appended to it, one at each end of a region (default: stderr);
  *            cache=a53|a72|a76   least-recently-used model of L1I, L1D and L2 with that core's sizes, no prefetcher;
- *            calls=NAME   one line for each call that the function NAME makes, at the end of the program.
- * A line is a name and then, in the order of `CLASSES` and `LEVELS`, counts, in plain text.
+ *            calls=NAME   one line for each call that the function NAME makes in regions, at the end of the program: `call`,
+ *                         its number, how often it was made, the address called, and the counts of all times;
+ *            blocks=on    one line for each run of instructions executed in regions, at the end of the program: `block`,
+ *                         its address, its number of instructions, how often it was executed.
+ * Other lines are a name and then, in the order of `CLASSES` and `LEVELS`, counts, in plain text.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,6 +38,7 @@ extern void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t,
                                                   void (*)(qemu_plugin_id_t, struct qemu_plugin_tb *));
 extern void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, on_udata, int flags, void *userdata);
 extern void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *, int op, void *counter, uint64_t by);
+extern void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, int op, void *counter, uint64_t by);
 extern void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *, on_memory, int flags, int which, void *userdata);
 extern void qemu_plugin_register_atexit_cb(qemu_plugin_id_t, void (*)(qemu_plugin_id_t, void *), void *userdata);
 extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
@@ -166,10 +170,31 @@ static void line(const char *name, const struct tally *t) {
     fflush(out);
 }
 
+/* Calls that one function makes, by address. What it does itself is call 0. */
+enum { CALLS = 4096 };
+static const char *caller;
+static struct call {
+    uint64_t address, target, times;
+    struct tally total;
+} call[CALLS];
+static unsigned calls = 1, calling;
+static struct tally at_call;
+
+/* Runs of instructions as the emulator translates them. One that is translated again is a new one. */
+enum { BLOCKS = 1 << 16 };
+static bool blocked;
+static struct {
+    uint64_t address, length;
+} block[BLOCKS];
+static uint64_t executed[BLOCKS], executed_before[BLOCKS], executed_inside[BLOCKS];
+static unsigned blocks;
+
 static void begin(unsigned vcpu, void *unused) {
     (void)vcpu, (void)unused;
-    at_begin = now;
+    at_begin = at_call = now;
+    calling = 0;
     inside = true;
+    memcpy(executed_before, executed, blocks * sizeof *executed);
 }
 
 static void end(unsigned vcpu, void *unused) {
@@ -179,39 +204,38 @@ static void end(unsigned vcpu, void *unused) {
     struct tally t = {0};
     add_difference(&t, &at_begin);
     line("region", &t);
+    for (unsigned i = 0; i < blocks; i++) executed_inside[i] += executed[i] - executed_before[i];
 }
-
-/* Calls that one function makes, by address. What it does itself is call 0. */
-enum { CALLS = 4096 };
-static const char *caller;
-static struct call {
-    uint64_t address, times;
-    struct tally total;
-} call[CALLS];
-static unsigned calls = 1, calling;
-static struct tally at_call;
 
 static void change(unsigned vcpu, void *to) {
     (void)vcpu;
+    if (!inside) return;
     add_difference(&call[calling].total, &at_call);
     at_call = now;
     calling = (unsigned)(uintptr_t)to;
     call[calling].times++;
 }
 
-static unsigned call_of(uint64_t address) {
+static unsigned call_of(uint64_t address, uint64_t target) {
     for (unsigned i = 1; i < calls; i++)
         if (call[i].address == address) return i;
     if (calls == CALLS) return 0;
     call[calls].address = address;
+    call[calls].target = target;
     return calls++;
 }
 
-static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
+static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
     (void)id;
-    const size_t n = qemu_plugin_tb_n_insns(block);
+    const size_t n = qemu_plugin_tb_n_insns(tb);
+    if (blocked && blocks < BLOCKS) {
+        block[blocks].address = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, 0));
+        block[blocks].length = n;
+        qemu_plugin_register_vcpu_tb_exec_inline(tb, ADD, &executed[blocks], 1);
+        blocks++;
+    }
     for (size_t i = 0; i < n; i++) {
-        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         uint32_t w;
         memcpy(&w, qemu_plugin_insn_data(insn), 4);
         if (w == (0xd503201f | 64 << 5) || w == (0xd503201f | 80 << 5)) {
@@ -225,7 +249,11 @@ static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
             const bool is_call = (w & 0xfc000000) == 0x94000000 || (w & 0xfffffc1f) == 0xd63f0000;
             /* A call ends a block; the next instruction begins one. Blocks that begin otherwise are counted right too. */
             if (is_call || i == 0) {
-                void *to = (void *)(uintptr_t)(is_call ? call_of(address) : 0);
+                /* BL's offset is 26 signed bits of words; BLR's target is not known here. */
+                const uint64_t target = w >> 31 && (w & 0x7c000000) == 0x14000000
+                                            ? address + (uint64_t)((int64_t)((int32_t)(w << 6) >> 6) * 4)
+                                            : 0;
+                void *to = (void *)(uintptr_t)(is_call ? call_of(address, target) : 0);
                 qemu_plugin_register_vcpu_insn_exec_cb(insn, change, NO_REGISTERS, to);
             }
         }
@@ -247,9 +275,13 @@ static void finish(qemu_plugin_id_t id, void *unused) {
     qsort(call + 1, calls - 1, sizeof *call, by_address);
     for (unsigned i = 1; i < calls; i++) {
         char name[64];
-        snprintf(name, sizeof name, "call %u %lu", i, (unsigned long)call[i].times);
+        snprintf(name, sizeof name, "call %u %lu %#lx", i, (unsigned long)call[i].times, (unsigned long)call[i].target);
         line(name, &call[i].total);
     }
+    for (unsigned i = 0; i < blocks; i++)
+        if (executed_inside[i])
+            fprintf(out, "block %#lx %lu %lu\n", (unsigned long)block[i].address, (unsigned long)block[i].length,
+                    (unsigned long)executed_inside[i]);
     line("program", &now);
 }
 
@@ -263,6 +295,8 @@ __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t 
             if (!out) return 1;
         } else if (!strncmp(argv[i], "calls=", 6)) {
             caller = strdup(argv[i] + 6);
+        } else if (!strcmp(argv[i], "blocks=on")) {
+            blocked = true;
         } else if (!strcmp(argv[i], "cache=a53")) {
             cached = true, make_cache(&cache[L1I], 32, 2), make_cache(&cache[L1D], 32, 4), make_cache(&cache[L2], 512, 16);
         } else if (!strcmp(argv[i], "cache=a72")) {

@@ -56,6 +56,11 @@ impl Counts {
         self.words()[..9].iter().sum()
     }
 
+    /// Of each time, when these are the counts of all of them.
+    pub fn shared(&self, times: u64) -> Counts {
+        Counts::from_words(self.words().map(|w| w / times.max(1)))
+    }
+
     fn words(&self) -> [u64; 15] {
         let Counts { multiply_adds, vector, vector_loads, vector_stores, loads, stores, .. } = *self;
         let [i, d, l] = self.misses;
