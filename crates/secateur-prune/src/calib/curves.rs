@@ -117,13 +117,15 @@ pub fn measure(
 ) -> Result<()> {
     let by_weight: FxHashMap<ValueId, &Known> = known.iter().map(|k| (k.linear.weight, k)).collect();
     let all = readers(graph, coupling);
+    // What earlier steps have cost already.
+    let before = reference.error(graph)?;
     for curve in curves {
         let n = curve.order.classes.len();
         for share in MEASURED {
             let k = ((n as f64 * share).round() as usize).clamp(1, n - 1);
             if curve.measured.iter().all(|m| m.0 != k) {
                 let cut = single(graph, coupling, curve, k, &by_weight, &all[curve.group]);
-                curve.measured.push((k, reference.error(&cut)?));
+                curve.measured.push((k, (reference.error(&cut)? - before).max(1e-9)));
             }
             done();
         }

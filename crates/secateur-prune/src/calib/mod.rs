@@ -6,9 +6,13 @@ pub mod curves;
 pub mod linear;
 pub mod measure;
 pub mod obs;
+pub mod pattern;
 pub mod readers;
 pub mod refit;
+pub mod share;
 pub mod solve;
+pub mod sparse;
+pub mod state;
 pub mod statistics;
 pub mod walk;
 

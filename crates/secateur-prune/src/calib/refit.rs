@@ -8,17 +8,17 @@
 
 use faer::Mat;
 use rustc_hash::{FxHashMap, FxHashSet};
-use secateur_coupling::Coupling;
 use secateur_diag::Result;
 use secateur_exec::{Moments, Tensor, Unfold, fold_in_order};
 use secateur_ir::{Graph, Links, ValueId};
 
 use super::Samples;
 use super::linear::{Linear, linears};
+use super::pattern::Pattern;
 use super::solve::{self, Map};
+use super::sparse;
 use super::statistics::{has_offset, unfolding};
 use super::walk::{Batches, Walk};
-use crate::plan::Plan;
 
 /// What compensation does.
 #[derive(Debug, Clone)]
@@ -29,11 +29,22 @@ pub struct Options {
     pub rounds: usize,
     /// Outputs get the variance of their targets back.
     pub repair: bool,
+    /// Which weights get zeros, and how many.
+    pub masks: Option<Masks>,
+}
+
+/// Zeros in weights.
+#[derive(Debug, Clone)]
+pub struct Masks {
+    /// Where they may be.
+    pub pattern: Pattern,
+    /// By weight: the share of its elements that may stay.
+    pub density: FxHashMap<ValueId, f64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sums: true, rounds: 2, repair: false }
+        Self { sums: true, rounds: 2, repair: false, masks: None }
     }
 }
 
@@ -107,15 +118,15 @@ struct Task<'a> {
 
 /// Fits all operators behind a removal again, in place.
 ///
-/// `pruned` is `original` with `plan` cut out: its values have the same numbers.
+/// `pruned` is `original` with slices cut out: its values have the same numbers, and `kept` tells which elements
+/// of an axis are left, `None` where all are.
 ///
 /// # Errors
 /// Those of the engine.
 pub fn compensate(
     original: &Graph,
     pruned: &mut Graph,
-    coupling: &Coupling,
-    plan: &Plan,
+    kept: &dyn Fn(ValueId, usize) -> Option<Vec<usize>>,
     samples: &Samples,
     options: &Options,
     done: &mut dyn FnMut(usize),
@@ -124,14 +135,16 @@ pub fn compensate(
     let mut before = Walk::new(original, samples, all.clone())?;
     let mut after = Walk::new(pruned, samples, all)?;
     let old: FxHashMap<ValueId, Linear> = linears(original).into_iter().map(|l| (l.weight, l)).collect();
-    let changed = changed_values(original, pruned);
+    let density = |l: &Linear| options.masks.as_ref().and_then(|m| m.density.get(&l.weight)).copied();
+    let masked: FxHashSet<ValueId> = options.masks.iter().flat_map(|m| m.density.keys().copied()).collect();
+    let changed = changed_values(original, pruned, &masked);
     let mut report = Vec::new();
     // Bias included; some of them are passed before it is their turn.
     let mut outs: Vec<ValueId> = old.values().map(|l| l.out).collect();
     outs.sort_unstable();
     for l in linears(pruned) {
         let Some(o) = old.get(&l.weight) else { continue };
-        if !changed.contains(&l.data) {
+        if !changed.contains(&l.data) && density(&l).is_none() {
             continue;
         }
         let def = |g: &Graph, v: ValueId| g.links().def(v).unwrap_or(0);
@@ -143,7 +156,7 @@ pub fn compensate(
         let (Some(data), Some(target)) = (after.get(l.data).cloned(), before.get(o.out).cloned()) else {
             continue;
         };
-        let kept = plan.kept(coupling, (o.out, o.axis)).map(<[usize]>::to_vec);
+        let kept = kept(o.out, o.axis);
         let channels = |t: &Tensor, kept: Option<&[usize]>| -> Result<Mat<f32>> {
             let n = t.shape[o.axis];
             let m = Unfold::Axis(o.axis).rows(t, 0..n)?;
@@ -172,7 +185,8 @@ pub fn compensate(
         let unfold = unfolding(pruned, &l, &data[0], &shape)?;
         let bounds = fate.bounds.filter(|_| fate.other.is_none() || other.is_some());
         let task = Task { data: &data, target, other, sum, unfold, samples };
-        report.push(refit(pruned, &l, task, bounds, options)?);
+        let mask = options.masks.as_ref().zip(density(&l)).map(|(m, d)| (m.pattern, d));
+        report.push(refit(pruned, &l, task, bounds, options, mask)?);
         outs.retain(|v| *v != o.out);
         done(l.node);
     }
@@ -180,8 +194,8 @@ pub fn compensate(
 }
 
 /// Values of the pruned graph that are not what they are in the original.
-fn changed_values(original: &Graph, pruned: &Graph) -> FxHashSet<ValueId> {
-    let mut out = FxHashSet::default();
+fn changed_values(original: &Graph, pruned: &Graph, masked: &FxHashSet<ValueId>) -> FxHashSet<ValueId> {
+    let mut out = masked.clone();
     for v in pruned.value_ids() {
         let same = match (
             pruned.init(v),
@@ -215,6 +229,7 @@ fn refit(
     task: Task,
     bounds: Option<(f32, f32)>,
     options: &Options,
+    mask: Option<(Pattern, f64)>,
 ) -> Result<Refitted> {
     let Some(weight) = graph.init(l.weight).cloned() else { unreachable!("linear() saw a weight") };
     let name = graph.value(l.weight).name.clone();
@@ -240,7 +255,22 @@ fn refit(
         out.before += solve::errors(&held, &prior).iter().sum::<f64>();
         let mut all = fit.clone();
         all.merge(&held);
-        let Some(mut map) = solve::ridge(&all, w, fixed.as_deref(), out.damping) else { continue };
+        let support = mask.and_then(|(pattern, density)| {
+            let keep = (density * (w.nrows() * w.ncols()) as f64).round() as usize;
+            sparse::support(&solve::problem(&all, w, fixed.as_deref(), out.damping), pattern, taps, keep)
+        });
+        let fitted = |all: &Moments| match &support {
+            Some(s) => {
+                let problem = solve::problem(all, w, fixed.as_deref(), out.damping);
+                Some(solve::with_offsets(
+                    all,
+                    sparse::solve_on(&problem, s, task.samples.threads),
+                    fixed.as_deref(),
+                ))
+            }
+            None => solve::ridge(all, w, fixed.as_deref(), out.damping),
+        };
+        let Some(mut map) = fitted(&all) else { continue };
         for _ in 0..bounds.map_or(0, |_| options.rounds) {
             let bounds = bounds.map(|b| (b, &map));
             let like = (&fit, &held);
@@ -248,7 +278,7 @@ fn refit(
             all.clear_y();
             all.merge_y(&fit);
             all.merge_y(&held);
-            match solve::ridge(&all, w, fixed.as_deref(), out.damping) {
+            match fitted(&all) {
                 Some(m) => map = m,
                 None => break,
             }

@@ -4,6 +4,8 @@ use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
 use secateur_exec::Moments;
 
+use super::sparse::Problem;
+
 /// A linear map: `p x q` weights and `q` offsets.
 #[derive(Debug, Clone)]
 pub struct Map {
@@ -30,9 +32,9 @@ pub fn damped(h: &Mat<f64>, damping: f64) -> Mat<f64> {
     out
 }
 
-/// The map nearest to `prior` that explains `m`: minimizes `|x w + b - y|^2 + lambda |w - prior|^2`, with
-/// `lambda` the damping times the mean variance of `x`. `None` where the system is singular.
-pub fn ridge(m: &Moments, prior: &Mat<f64>, offset: Option<&[f64]>, damping: f64) -> Option<Map> {
+/// The normal form of the map nearest to `prior` that explains `m`: `|x w + b - y|^2 + lambda |w - prior|^2`,
+/// with `lambda` the damping times the mean variance of `x`. Where `offset` is given, that is `b`, else it is free.
+pub fn problem(m: &Moments, prior: &Mat<f64>, offset: Option<&[f64]>, damping: f64) -> Problem {
     let centred = offset.is_none();
     let h = m.gram(centred);
     let mut c = m.cross(centred);
@@ -48,10 +50,21 @@ pub fn ridge(m: &Moments, prior: &Mat<f64>, offset: Option<&[f64]>, damping: f64
             c[(i, j)] += add * prior[(i, j)];
         }
     }
-    let w = damped(&h, damping).llt(Side::Lower).ok()?.solve(&c);
+    Problem { h: damped(&h, damping), c }
+}
+
+/// The solution of [`problem`]; `None` where it is singular.
+pub fn ridge(m: &Moments, prior: &Mat<f64>, offset: Option<&[f64]>, damping: f64) -> Option<Map> {
+    let p = problem(m, prior, offset, damping);
+    let map = with_offsets(m, p.h.llt(Side::Lower).ok()?.solve(&p.c), offset);
+    let finite = |w: &Mat<f64>| w.col_iter().all(|c| c.iter().all(|x| x.is_finite()));
+    (map.b.iter().all(|b| b.is_finite()) && finite(&map.w)).then_some(map)
+}
+
+/// Weights with their offsets: those given, or those that make the means agree.
+pub fn with_offsets(m: &Moments, w: Mat<f64>, offset: Option<&[f64]>) -> Map {
     let b = offset.map_or_else(|| offsets(m, &w), <[f64]>::to_vec);
-    let finite = b.iter().all(|b| b.is_finite()) && w.col_iter().all(|c| c.iter().all(|x| x.is_finite()));
-    finite.then_some(Map { w, b })
+    Map { w, b }
 }
 
 /// Offsets that make the means agree.
