@@ -32,6 +32,11 @@ pub(crate) struct Made {
 }
 
 impl Made {
+    /// Instructions of one call.
+    pub(crate) fn executed(&self) -> u64 {
+        self.executed
+    }
+
     /// Instructions are exact; cycles are instructions over the rate that streams of mixed vector code reach on the core
     /// with data in L1 (A53 issues two, but few pairs of vector instructions; A72 three, A76 four).
     pub(crate) fn estimate(&self, core: Core) -> Estimate {

@@ -9,9 +9,11 @@ mod argmax;
 pub mod asm;
 mod block;
 mod code;
+mod conv;
 mod conv_transpose;
 mod copy_run;
 mod counted;
+mod gemm;
 mod lanes;
 mod map;
 mod math;
@@ -30,6 +32,7 @@ mod window;
 
 pub use argmax::ArgMax;
 pub use code::{Code, FrameInfo, Relocation, RelocationKind, Saved, Unsupported, listing};
+pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use copy_run::CopyRun;
 pub use map::Map;
@@ -48,6 +51,8 @@ pub use window::WindowAxis;
 use spec::families;
 
 families! {
+    /// Dense convolution.
+    Conv(conv::Conv),
     /// Copies a run of floats (the smallest kernel there is: a model for the others).
     CopyRun(copy_run::CopyRun),
     /// Elementwise: maps, broadcasting, strided copies, casts.

@@ -172,6 +172,12 @@ forms! {
     ld1_e(d: V, lane: u32, base: X) => [ld1 {V(d).s * 1}[lane], [XSP(base)]];
     /// One f32 into a lane, then `base += 4`.
     ld1_e_post(d: V, lane: u32, base: X) => [ld1 {V(d).s * 1}[lane], [XSP(base)], 4];
+    /// One f32 into a lane, then `base += step`.
+    ld1_e_by(d: V, lane: u32, base: X, step: X) => [ld1 {V(d).s * 1}[lane], [XSP(base)], X(step)];
+    /// Stores a lane, then `base += step`.
+    st1_e_by(s: V, lane: u32, base: X, step: X) => [st1 {V(s).s * 1}[lane], [XSP(base)], X(step)];
+    /// One f32 to all lanes, then `base += step`.
+    ld1r_by(d: V, base: X, step: X) => [ld1r {V(d).s4 * 1}, [XSP(base)], X(step)];
     /// Stores a lane.
     st1_e(s: V, lane: u32, base: X) => [st1 {V(s).s * 1}[lane], [XSP(base)]];
     /// Stores a lane, then `base += 4`.
@@ -182,58 +188,7 @@ forms! {
     ld1_d1(d: V, base: X) => [ld1 {V(d).d * 1}[1], [XSP(base)]];
 }
 
-/// Lists of consecutive registers, `first` and up (modulo 32).
-macro_rules! lists {
-    ($($(#[$doc:meta])* $name:ident $count:literal => [$($form:tt)*] [$($post:tt)*] $names:ident;)*) => {
-        impl Asm {
-            $($(#[$doc])*
-            pub fn $name(&mut self, first: V, base: X) {
-                let (v, b) = (self.run(first, $count), base.note(self));
-                lists!(@ self v b $($form)*);
-            }
-
-            /// The same, then `base` moves behind what was accessed.
-            pub fn $names(&mut self, first: V, base: X) {
-                let (v, b) = (self.run(first, $count), base.note(self));
-                lists!(@ self v b $($post)*);
-            })*
-        }
-    };
-    (@ $self:ident $v:ident $b:ident $op:ident $n:literal) => {
-        dynasm!($self.ops ; .arch aarch64 ; $op {V($v).s4 * $n}, [XSP($b)])
-    };
-    (@ $self:ident $v:ident $b:ident $op:ident $n:literal $step:literal) => {
-        dynasm!($self.ops ; .arch aarch64 ; $op {V($v).s4 * $n}, [XSP($b)], $step)
-    };
-}
-
-lists! {
-    /// Loads 8 f32, even ones to the first register.
-    ld2 2 => [ld2 2] [ld2 2 32] ld2_post;
-    /// Loads 12 f32, every third to one register.
-    ld3 3 => [ld3 3] [ld3 3 48] ld3_post;
-    /// Loads 16 f32, every fourth to one register.
-    ld4 4 => [ld4 4] [ld4 4 64] ld4_post;
-    /// Stores two registers interleaved.
-    st2 2 => [st2 2] [st2 2 32] st2_post;
-    /// Stores four registers interleaved.
-    st4 4 => [st4 4] [st4 4 64] st4_post;
-    /// Loads 12 f32 in order.
-    ld1_3 3 => [ld1 3] [ld1 3 48] ld1_3_post;
-    /// Loads 16 f32 in order.
-    ld1_4 4 => [ld1 4] [ld1 4 64] ld1_4_post;
-    /// Stores 16 f32 in order.
-    st1_4 4 => [st1 4] [st1 4 64] st1_4_post;
-}
-
 impl Asm {
-    fn run(&mut self, first: V, count: u8) -> u8 {
-        for i in 0..count {
-            V((first.0 + i) % 32).note(self);
-        }
-        first.0
-    }
-
     /// `d = imm`, in one to four instructions.
     pub fn mov_imm(&mut self, d: X, imm: i64) {
         let d = d.note(self);

@@ -9,8 +9,11 @@
 
 mod control;
 mod frame;
+mod lists;
 mod memory;
 mod ops;
+
+pub use lists::Then;
 
 use crate::code::{Code, Relocation, RelocationKind, Unsupported};
 use dynasmrt::aarch64::Aarch64Relocation;

@@ -1,6 +1,8 @@
 //! What tests of kernels share: running a specification under the emulator, checking numbers, random numbers.
 #![allow(dead_code)]
 
+pub mod conv;
+
 use secateur_neon::{Core, KernelSpec, listing};
 use secateur_qemu::{Argument, Case, Counts, Failure};
 
@@ -129,4 +131,23 @@ pub fn same(found: &[f32], expected: &[f32]) {
         let fine = f.to_bits() == e.to_bits() || f.is_nan() && e.is_nan();
         assert!(fine, "element {i} of {}: {f:e} instead of {e:e}", found.len());
     }
+}
+
+/// Runs `check` on this many values, the same every time, on the cores in turn, counting instructions.
+pub fn property<S: proptest::strategy::Strategy>(
+    cases: u32,
+    strategy: S,
+    check: impl Fn(&mut Runner, S::Value, u64),
+) {
+    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+    let state = std::cell::RefCell::new((Core::ALL.map(Runner::counting), 0));
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+        .run(&strategy, |value| {
+            let (runners, turn) = &mut *state.borrow_mut();
+            *turn += 1;
+            check(&mut runners[*turn % 3], value, *turn as u64);
+            Ok(())
+        })
+        .unwrap();
 }
