@@ -70,6 +70,17 @@ class Fixture:
         )
 
 
+def models(folder, wanted):
+    """Those of the wanted models that the folder holds with both of their forms; says which are missing."""
+    found = []
+    for name in wanted:
+        if all(os.path.exists(os.path.join(folder, name + part)) for part in (".onnx", "_bn.onnx")):
+            found.append(name)
+        else:
+            print(f"# {name} is not in {folder}", flush=True)
+    return found
+
+
 def plain(model):
     """Every layer reads its own constants: the exporter shares equal ones through Identity."""
     values = {i.name: i for i in model.graph.initializer}
@@ -290,6 +301,14 @@ class Results:
 
     def find(self, **want):
         return [r for r in self.rows if all(r.get(k) == v for k, v in want.items())]
+
+    def complete(self, **want):
+        """Whether there are such rows, and each cell of them has one that was measured on all images."""
+        cells = {}
+        for r in self.find(**want):
+            cell = tuple(r.get(k) for k in ("budget", "pattern", "zeros", "groups", "repair"))
+            cells[cell] = cells.get(cell, False) or r["top1_all"] is not None
+        return bool(cells) and all(cells.values())
 
     def put(self, row):
         """Adds a row, or replaces the one that differs in its figures only."""

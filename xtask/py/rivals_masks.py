@@ -22,6 +22,7 @@ import rivals_common as common
 import rivals_obs as obs
 from rivals_structured import batches
 
+MODELS = ("resnet20", "mobilenetv2", "fashion_resnet20", "fashion_mobilenetv2")
 ZEROS = (0.5, 0.7, 0.8, 0.9)
 
 
@@ -86,7 +87,7 @@ def measure(results, fixture):
             yield *what, model, common.repair(model, targets, fixture.calib)
 
     for tool in ("onnxsim", "papers"):
-        if results.find(model=fixture.name, kind="mask", tool=tool):
+        if results.complete(model=fixture.name, kind="mask", tool=tool):
             continue
         cells, start = common.Cells(results, fixture), time.time()
         for pattern, zeros, criterion, scope, *pair in masks(tool):
@@ -108,5 +109,5 @@ if __name__ == "__main__":
     parser.add_argument("--model", action="append", choices=list(common.FAMILY))
     a = parser.parse_args()
     rows = common.Results(a.json)
-    for name in a.model or ("resnet20", "mobilenetv2"):
+    for name in common.models(a.dir, a.model or MODELS):
         measure(rows, common.Fixture.load(a.dir, name))

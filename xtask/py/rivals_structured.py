@@ -363,7 +363,7 @@ TOOLS = {
 
 def measure(results, fixture, tool, repaired_only):
     common.put_whole(results, fixture)
-    if results.find(model=fixture.name, kind="structured", tool=tool):
+    if results.complete(model=fixture.name, kind="structured", tool=tool):
         return
     method, scopes = TOOLS[tool]
     cells = common.Cells(results, fixture)
@@ -387,6 +387,7 @@ if __name__ == "__main__":
     parser.add_argument("--repaired-only", action="store_true", help="leave the models as they come out unmeasured")
     a = parser.parse_args()
     rows = common.Results(a.json)
-    for name in a.model or common.FAMILY:
+    for name in common.models(a.dir, a.model or common.FAMILY):
+        fixture = common.Fixture.load(a.dir, name)
         for tool_name in a.tool or TOOLS:
-            measure(rows, common.Fixture.load(a.dir, name), tool_name, a.repaired_only)
+            measure(rows, fixture, tool_name, a.repaired_only)
