@@ -81,6 +81,16 @@ impl Counted {
         }
     }
 
+    /// Code that is executed `times` times in all while what is around it is executed `outer` times.
+    pub(crate) fn share(&mut self, (times, outer): (u64, u64), body: impl FnOnce(&mut Counted)) {
+        self.settle();
+        let before = self.times;
+        self.times = before * times / outer.max(1);
+        body(self);
+        self.settle();
+        self.times = before;
+    }
+
     /// `body(vectors, lanes)` for `count` elements, four to a vector: `copies` vectors at a time, then the rest, then the
     /// elements that are left over as one vector of fewer lanes.
     pub(crate) fn vectors(

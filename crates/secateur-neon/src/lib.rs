@@ -26,6 +26,7 @@ mod reduce;
 mod registers;
 mod resize;
 mod softmax;
+mod sparse;
 mod spec;
 mod strided;
 mod window;
@@ -44,6 +45,7 @@ pub use recurrent::{Cell, Recurrent};
 pub use reduce::{Reduce, Reduction};
 pub use resize::{GatherRows, Resize, Sampling};
 pub use softmax::Softmax;
+pub use sparse::SparseConv;
 pub use spec::{Activation, Core, Epilogue, Estimate, Family, Planes};
 pub use strided::{Base, Element, Strided};
 pub use window::WindowAxis;
@@ -53,6 +55,8 @@ use spec::families;
 families! {
     /// Dense convolution.
     Conv(conv::Conv),
+    /// Convolution by a table of the weights that are not zero.
+    SparseConv(sparse::SparseConv),
     /// Copies a run of floats (the smallest kernel there is: a model for the others).
     CopyRun(copy_run::CopyRun),
     /// Elementwise: maps, broadcasting, strided copies, casts.

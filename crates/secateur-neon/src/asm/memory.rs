@@ -262,6 +262,13 @@ impl Asm {
         }
     }
 
+    /// Loads two times 4 bytes, sign-extended, then `base += step`, a multiple of 4 up to 252: `ldpsw` (Arm ARM, C6.2,
+    /// LDPSW, post-index: the word 0x68c00000 with step / 4 in 7 bits at bit 15, Rt2 at bit 10, Rn at bit 5, Rt).
+    pub fn ldpsw_post(&mut self, d: X, e: X, base: X, step: i32) {
+        let [d, e, base] = [d, e, base].map(|x| u32::from(x.note(self)));
+        self.word(0x68c0_0000 | ((step / 4) as u32 & 0x7f) << 15 | e << 10 | base << 5 | d);
+    }
+
     /// Prefetches for reading into L1, to be kept: `prfm pldl1keep` (Arm ARM, C6.2, PRFM (immediate): the word
     /// 0xf9800000 with imm12 = offset / 8 at bit 10, Rn at bit 5, prfop 0). Offsets that do not fit are dropped: it
     /// is only a hint.

@@ -7,7 +7,7 @@
 
 mod emit;
 mod steps;
-mod tiles;
+pub(crate) mod tiles;
 
 use crate::counted::{Generated, Made};
 use crate::gemm;
@@ -49,7 +49,7 @@ impl Conv {
     }
 
     /// The same convolution over one long row, if it may be looked at that way.
-    fn flat(&self) -> Conv {
+    pub(crate) fn flat(&self) -> Conv {
         let plain = |p: &Planes| p.contiguous();
         let pointwise = self.kernel == [1, 1] && self.stride == [1, 1] && self.pad == [0, 0];
         let residual = self.epilogue.residual;
@@ -61,7 +61,7 @@ impl Conv {
         Conv { input: long(self.input), output: long(self.output), epilogue, ..*self }
     }
 
-    fn check(&self) -> Result<(), Unsupported> {
+    pub(crate) fn check(&self) -> Result<(), Unsupported> {
         let refuse = |why: &str| Err(Unsupported::new(why));
         let (i, o) = (&self.input, &self.output);
         let g = self.groups;

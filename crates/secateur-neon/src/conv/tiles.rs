@@ -4,7 +4,7 @@ use crate::gemm::Group;
 
 /// Equal tiles at regular places.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tiles {
+pub(crate) struct Tiles {
     pub groups: Vec<Group>,
     /// First row, number of tiles down, rows of a tile.
     pub y: [usize; 3],
@@ -13,7 +13,7 @@ pub(super) struct Tiles {
 }
 
 /// Tiles of at most `n` vectors. The last vector of a row that is no multiple of four pixels overlaps the one before.
-pub(super) fn cut(height: usize, width: usize, n: usize) -> Vec<Tiles> {
+pub(crate) fn cut(height: usize, width: usize, n: usize) -> Vec<Tiles> {
     let mut all = Vec::new();
     let whole = width / 4;
     let odd = !width.is_multiple_of(4);
