@@ -9,6 +9,8 @@ mod emit;
 mod steps;
 pub(crate) mod tiles;
 
+pub(crate) use steps::reads_on;
+
 use crate::counted::{Generated, Made};
 use crate::gemm;
 use crate::{Core, Epilogue, Planes, Unsupported};

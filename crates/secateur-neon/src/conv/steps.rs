@@ -65,7 +65,7 @@ fn row_loads(conv: &Conv) -> Vec<Load> {
 }
 
 /// Whether the float after the last one that is needed belongs to the image.
-fn reads_on(conv: &Conv) -> bool {
+pub(crate) fn reads_on(conv: &Conv) -> bool {
     let i = &conv.input;
     let down = (conv.output.height - 1) * conv.stride[0] + (conv.kernel[0] - 1) * conv.dilation[0];
     let last = down * i.row + (conv.output.width - 1) * conv.stride[1];
