@@ -63,14 +63,14 @@ def by_papers(fixture, targets):
                 for criterion in ("magnitude", "wanda"):
                     made = obs.masked(model, known, criterion, pattern, uniform)
                     yield pattern, zeros, criterion, "layer", made, common.repair(made, targets, x)
-            scopes = {"layer": uniform, "global": split(zeros), "thin layers whole": obs.sparing(model, zeros)}
-            if pattern == "2:4":
-                del scopes["thin layers whole"]  # every layer has its zeros there
+            scopes = {"layer": uniform, "global": split(zeros), "thin layers whole": obs.sparing(model, zeros, pattern)}
+            if scopes["thin layers whole"] == uniform:
+                del scopes["thin layers whole"]
             for scope, shares in scopes.items():
                 made = obs.masked(model, known, "sparsegpt", pattern, shares)
                 assert pattern == "unstructured" or obs.broken(made, pattern) == 0
                 yield pattern, zeros, "sparsegpt", scope, made, common.repair(made, targets, x)
-            scope = "layer" if pattern == "2:4" else "thin layers whole"
+            scope = "thin layers whole" if "thin layers whole" in scopes else "layer"
             made = obs.masked_in_order(model, x, pattern, scopes[scope], targets)
             yield pattern, zeros, "sparsegpt in order", scope, None, made
 

@@ -7,8 +7,8 @@ Wanda: Sun et al. 2023, |w| * ||x||, compared within an output channel, nothing 
 sum their own score (Wanda's squared) over the block; that is our reading, the papers have no blocks.
 
 A layer's weight is [G, R, K]: groups, output channels of a group, inputs of one output channel. The inputs are in the
-order kernel row, kernel column, input channel, so that neighbours along K are channels at one tap; a depthwise layer
-has one channel, there they are taps.
+order kernel row, kernel column, input channel, so that neighbours along K are channels at one tap. A depthwise layer has
+one channel: 1x4 and 2:4 ask nothing of it.
 """
 
 import copy
@@ -64,9 +64,8 @@ class Layer:
         return total
 
     def column_groups(self):
-        """Runs of at most four neighbours along K: input channels at one tap, or taps of a depthwise layer."""
-        k = self.w.shape[2]
-        run = k if self.channels == 1 else self.channels
+        """Runs of at most four neighbours along K: input channels at one tap."""
+        k, run = self.w.shape[2], self.channels
         starts = [s + i for s in range(0, k, run) for i in range(0, run, 4)]
         return [range(s, min(s + 4, s - s % run + run)) for s in starts]
 
@@ -189,11 +188,15 @@ def uniform(model, share):
     return [share] * len(common.contractions(model))
 
 
-def sparing(model, share):
-    """Leaves the first, the last and the depthwise layers whole; the others make up for it with an equal share."""
+def sparing(model, share, pattern):
+    """Leaves thin layers whole: depthwise ones, and where the pattern lets them be, the first and the last.
+
+    The others make up for it with an equal share.
+    """
     sizes = np.array([w.size for _, w in common.contractions(model)])
     thin = [common.attribute(n, "group", 1) == len(w) for n, w in common.contractions(model)]
-    thin[0] = thin[-1] = True
+    if pattern != "2:4":
+        thin[0] = thin[-1] = True
     rest = share * sizes.sum() / sizes[~np.array(thin)].sum()
     return [0.0 if t else float(rest) for t in thin]
 

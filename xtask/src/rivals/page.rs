@@ -58,7 +58,7 @@ const MASKS: &str = "
 
 - The share is of all weights of Conv and Gemm. Every one of these layers is masked, the first, the last and the depthwise
   ones included, unless the scope says \"thin layers whole\": then these three kinds keep all weights and the others give
-  more.
+  more (at 2:4 the depthwise ones only).
 - **onnxsim** 0.8.1: magnitude, Wanda and SparseGPT, all calibration images, one share for all layers (layer) or, magnitude
   and Wanda, one ranking (global). Its groups of four run along (input channel, kernel row, kernel column). More than 50 %
   at 2:4 comes from masking its 2:4 model once more.
@@ -66,7 +66,7 @@ const MASKS: &str = "
   layer by layer on the masked prefix with the repair between (\"in order\"), with one share for all layers, with thin layers
   whole, or with shares from one ranking over all layers (error relative to the variance of the layer's output); Wanda and
   magnitude for blocks. 4x1: four neighbouring output channels at one input; 1x4 and 2:4: four neighbouring input channels
-  at one kernel tap (in a depthwise layer: taps). A block's score is the mean over its weights.
+  at one kernel tap, which asks nothing of a depthwise layer. A block's score is the mean over its weights.
 - A 2:4 mask is an unstructured one too: at 90 % the best 2:4 cell is also the best unstructured one known.
 - A dash: the tool does not offer it, or it was not measured.
 
