@@ -136,7 +136,8 @@ impl Generated for ConvTranspose {
         let program = Program(vec![Step::Input(0), Step::Unary(Unary::Activation(self.activation), 0)]);
         let (block, result) = program.block();
         let registers: Vec<V> = (0..16).map(V).collect();
-        let request = Request { results: &[result], pinned: &[], registers: &registers, copies: 1 };
+        let request =
+            Request { results: &[result], pinned: &[], placed: &[], registers: &registers, copies: 1 };
         let plan = Plan::new(&block, &request, free.take()?)
             .ok_or_else(|| Unsupported::new("an expression that needs too many registers"))?;
         let mut body = Body {

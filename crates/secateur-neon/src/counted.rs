@@ -66,17 +66,8 @@ impl Counted {
             0 => {}
             1 => body(self),
             _ => {
-                self.asm.mov_imm(counter, times as i64);
-                self.settle();
-                let outer = self.times;
-                self.times *= times as u64;
-                let top = self.asm.label();
-                self.asm.bind(top);
-                body(self);
-                self.asm.subs_i(counter, counter, 1);
-                self.asm.b_if(Cond::Ne, top);
-                self.settle();
-                self.times = outer;
+                let start = |a: &mut Asm| a.mov_imm(counter, times as i64);
+                self.repeat_by(times, start, body, |a| a.subs_i(counter, counter, 1));
             }
         }
     }
@@ -108,6 +99,27 @@ impl Counted {
         if tail > 0 {
             body(self, 1, tail);
         }
+    }
+
+    /// The same with a counter that `start` sets and `next` counts down, setting flags.
+    pub(crate) fn repeat_by(
+        &mut self,
+        times: usize,
+        start: impl FnOnce(&mut Asm),
+        body: impl FnOnce(&mut Counted),
+        next: impl FnOnce(&mut Asm),
+    ) {
+        start(&mut self.asm);
+        self.settle();
+        let outer = self.times;
+        self.times *= times as u64;
+        let top = self.asm.label();
+        self.asm.bind(top);
+        body(self);
+        next(&mut self.asm);
+        self.asm.b_if(Cond::Ne, top);
+        self.settle();
+        self.times = outer;
     }
 
     /// Data behind the code: jumped over, not executed.

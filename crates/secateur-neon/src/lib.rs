@@ -30,6 +30,7 @@ mod sparse;
 mod spec;
 mod strided;
 mod window;
+mod winograd;
 
 pub use argmax::ArgMax;
 pub use code::{Code, FrameInfo, Relocation, RelocationKind, Saved, Unsupported, listing};
@@ -50,6 +51,8 @@ pub use spec::{Activation, Core, Epilogue, Estimate, Family, Planes};
 pub use strided::{Base, Element, Strided};
 pub use window::WindowAxis;
 
+pub use winograd::{Tile, Winograd};
+
 use spec::families;
 
 families! {
@@ -57,6 +60,8 @@ families! {
     Conv(conv::Conv),
     /// Convolution by a table of the weights that are not zero.
     SparseConv(sparse::SparseConv),
+    /// 3 x 3 convolution by minimal filtering.
+    Winograd(winograd::Winograd),
     /// Copies a run of floats (the smallest kernel there is: a model for the others).
     CopyRun(copy_run::CopyRun),
     /// Elementwise: maps, broadcasting, strided copies, casts.

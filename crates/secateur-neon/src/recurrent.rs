@@ -249,7 +249,8 @@ impl Pass {
         let inputs: Vec<Val> = (0..count).map(|i| block.input(i)).collect();
         let results = step(&mut block, &inputs);
         let registers: Vec<V> = (0..32).map(V).collect();
-        let request = Request { results: &results, pinned: &[], registers: &registers, copies: 1 };
+        let request =
+            Request { results: &results, pinned: &[], placed: &[], registers: &registers, copies: 1 };
         let mut plan = Plan::new(&block, &request, self.literals)?;
         plan.prologue(c);
         // One pointer walks through the states: they are a fixed number of bytes apart.

@@ -89,6 +89,7 @@ impl Generated for Softmax {
         let request = Request {
             results: &[e],
             pinned: &[(1, MAX)],
+            placed: &[],
             registers: &registers,
             copies: (self.axis / 4).clamp(1, 3),
         };
@@ -99,7 +100,7 @@ impl Generated for Softmax {
         let x = block.input(0);
         let log = math::log(&mut block, x);
         let registers: Vec<V> = (8..16).collect::<Vec<u8>>().into_iter().map(V).collect();
-        let request = Request { results: &[log], pinned: &[], registers: &registers, copies: 1 };
+        let request = Request { results: &[log], pinned: &[], placed: &[], registers: &registers, copies: 1 };
         let mut log = Plan::new(&block, &request, free.take()?).ok_or_else(too_many)?;
         if self.log {
             log.prologue(&mut c);

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::conv::{Operands, Shape, gather, spread};
-use common::{Runner, bytes, close, property};
+use common::conv::{Shape, check_spec};
+use common::{Runner, property};
 use proptest::prelude::*;
 use secateur_neon::{Activation, Conv, Core, Epilogue, KernelSpec, listing};
 
@@ -22,24 +22,7 @@ fn spec(s: &Shape) -> Conv {
 
 /// Runs and compares; gives the instructions executed, if counted.
 fn check(runner: &mut Runner, s: &Shape, seed: u64) -> u64 {
-    let v = Operands::new(s, seed);
-    let spec = KernelSpec::from(spec(s));
-    let input = bytes(&spread(&s.input(), &v.x, 0.0));
-    let residual = s.residual().map(|r| bytes(&spread(&r, &v.residual, f32::NAN)));
-    let mut inputs: Vec<&[u8]> = vec![&input];
-    inputs.extend(residual.as_deref());
-    let mut constants: Vec<&[f32]> = vec![&v.w];
-    if s.bias {
-        constants.push(&v.bias);
-    }
-    let results = runner.run(&spec, 4 * s.output().floats(), &inputs, &constants);
-    let results = results.unwrap_or_else(|e| panic!("{e}: {s:?}"));
-    close(&gather(&s.output(), &results.floats()), &v.expected(s), 2e-5);
-    let counted = results.counts.map_or(0, |c| c.total() - 1);
-    if counted > 0 {
-        assert_eq!(counted, spec.estimate(runner.core).instructions, "{s:?}");
-    }
-    counted
+    check_spec(runner, s, spec(s).into(), seed, 2e-5)
 }
 
 #[test]

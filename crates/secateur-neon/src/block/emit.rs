@@ -13,7 +13,9 @@ pub(crate) struct Request<'a> {
     pub results: &'a [Val],
     /// Inputs that stay in a register of the surroundings, the same for every copy.
     pub pinned: &'a [(usize, V)],
-    /// Registers that the block may use.
+    /// Inputs that are in registers of the surroundings already (copy, input, register), which become the block's.
+    pub placed: &'a [(usize, usize, V)],
+    /// Registers that the block may use, `placed` ones not among them.
     pub registers: &'a [V],
     /// At most so many copies side by side.
     pub copies: usize,
@@ -25,6 +27,7 @@ pub(crate) struct Plan {
     results: Vec<Val>,
     uses: Vec<usize>,
     pinned: Vec<(usize, V)>,
+    placed: Vec<(usize, usize, V)>,
     /// Constants that stay in registers.
     constants: Vec<(Val, V)>,
     /// Constants in the literal pool, by 16 bytes.
@@ -66,6 +69,7 @@ impl Plan {
                     results: request.results.to_vec(),
                     uses: uses.clone(),
                     pinned: request.pinned.to_vec(),
+                    placed: request.placed.to_vec(),
                     constants: constants
                         .iter()
                         .copied()
@@ -90,6 +94,11 @@ impl Plan {
         let mut live = Live::new(self, self.copies);
         live.run(&mut nowhere, self.copies, &mut |_, _, _, _| {}, &mut |_, _, _, _| {});
         !live.short
+    }
+
+    /// Whether both keep the same constants in the same registers, so that code of both may alternate.
+    pub(crate) fn same_constants(&self, other: &Plan) -> bool {
+        self.constants == other.constants
     }
 
     /// Puts constants into their registers; before the first [`Plan::emit`], outside of loops, or again where they were
@@ -226,7 +235,10 @@ impl<'p> Live<'p> {
         match self.plan.block.insts[at.0] {
             Inst::Const(_) => {}
             Inst::Input(n) => {
-                if self.resident(at).is_none() {
+                let placed = self.plan.placed.iter().find(|p| (p.0, p.1) == (copy, n));
+                if let Some(placed) = placed {
+                    self.place[copy][at.0] = Some(placed.2);
+                } else if self.resident(at).is_none() {
                     let r = self.take();
                     self.place[copy][at.0] = Some(r);
                     load(asm, n, copy, r);

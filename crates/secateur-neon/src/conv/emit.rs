@@ -15,10 +15,10 @@ const K: X = X(6);
 const BLOCKS: X = X(7);
 const ACROSS: X = X(8);
 const DOWN: X = X(9);
-const GROUPS: X = X(10);
+pub(crate) const GROUPS: X = X(10);
 const POOL: X = X(11);
 /// Where the weights of the current group begin.
-const GROUP_WEIGHTS: X = X(12);
+pub(crate) const GROUP_WEIGHTS: X = X(12);
 const STEPS: [X; 6] = [X(13), X(14), X(15), X(19), X(20), X(17)];
 const POINTERS: [X; 4] = [X(21), X(22), X(23), X(24)];
 const MORE: [X; 4] = [X(25), X(26), X(27), X(28)];
@@ -88,6 +88,56 @@ fn kernel(
         c.data_behind(|a| pools.iter().for_each(|p| p.literals(a)));
     }
     Ok(c)
+}
+
+/// The product of a matrix and pixels in one long row, from x1 to x0, both of which are as before afterwards; the
+/// weights are read at [`GROUP_WEIGHTS`], which then points behind them. No bias, nothing follows. All other registers
+/// are used, but not those of the wrapper's.
+pub(crate) struct Product {
+    conv: Conv,
+    passes: Vec<Pass>,
+    all: Vec<Tiles>,
+    m: usize,
+    deltas: Deltas,
+}
+
+impl Product {
+    /// `conv` is pointwise, over one row.
+    pub(crate) fn new(conv: Conv, m: usize, n: usize) -> Result<Product, Unsupported> {
+        let passes = steps::passes(&conv);
+        let all = cut(1, conv.output.width, n);
+        if all.iter().any(|t| !Block::fits(m, &t.groups, &passes)) {
+            return Err(Unsupported::new("more registers than there are"));
+        }
+        let recorder = Deltas::new(&STEPS);
+        let mut product = Product { conv, passes, all, m, deltas: recorder };
+        product.emit(&mut Counted::new())?;
+        product.deltas = product.deltas.settled();
+        Ok(product)
+    }
+
+    /// Loads steps into registers; before [`Product::emit`].
+    pub(crate) fn prologue(&self, c: &mut Counted) {
+        self.deltas.prologue(c);
+    }
+
+    pub(crate) fn emit(&self, c: &mut Counted) -> Result<(), Unsupported> {
+        let finish = Finish { activation: crate::Activation::None, output: self.conv.output, residual: None };
+        let mut k = Kernel {
+            conv: &self.conv,
+            passes: &self.passes,
+            m: self.m,
+            deltas: &self.deltas,
+            finished: Finished::new(finish, POOL),
+            pools: Vec::new(),
+            failed: None,
+        };
+        for tiles in &self.all {
+            k.tiles(c, tiles);
+        }
+        c.mov(GROUP_WEIGHTS, WEIGHTS);
+        k.failed.map_or(Ok(()), Err)
+    }
 }
 
 struct Kernel<'a> {

@@ -10,6 +10,7 @@ mod steps;
 pub(crate) mod tiles;
 
 pub(crate) use steps::reads_on;
+pub(crate) use emit::{GROUP_WEIGHTS, GROUPS, Product};
 
 use crate::counted::{Generated, Made};
 use crate::gemm;

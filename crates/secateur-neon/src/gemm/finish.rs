@@ -106,8 +106,13 @@ impl Finished {
             }
             _ => {
                 let registers: Vec<V> = (0..b.free() as u8).map(V).collect();
-                let request =
-                    Request { results: &[self.result], pinned: &[], registers: &registers, copies: 2 };
+                let request = Request {
+                    results: &[self.result],
+                    pinned: &[],
+                    placed: &[],
+                    registers: &registers,
+                    copies: 2,
+                };
                 let mut plan = Plan::new(&self.block, &request, self.base)
                     .ok_or_else(|| Unsupported::new("an activation that needs more registers"))?;
                 plan.prologue(c);

@@ -44,7 +44,13 @@ pub(super) fn emit(map: &Map, symbol: String) -> Result<Made, Unsupported> {
     }
     let vectors = nest.extents[nest.extents.len() - 1] / 4;
     let request = |registers: &[V]| {
-        let request = Request { results: &[result], pinned: &pinned, registers, copies: vectors.clamp(1, 4) };
+        let request = Request {
+            results: &[result],
+            pinned: &pinned,
+            placed: &[],
+            registers,
+            copies: vectors.clamp(1, 4),
+        };
         Plan::new(&block, &request, literals)
     };
     let plan = request(&registers).or_else(|| {

@@ -68,7 +68,8 @@ impl<'a> Tiles<'a> {
         let steps = |a: &Strided| (a.steps[depth] as i64 * 4, a.steps[depth + 1] as i64 * 4);
         let (block, result) = m.after.block();
         let registers: Vec<V> = (0..16).map(V).collect();
-        let request = Request { results: &[result], pinned: &[], registers: &registers, copies: 2 };
+        let request =
+            Request { results: &[result], pinned: &[], placed: &[], registers: &registers, copies: 2 };
         let plan = Plan::new(&block, &request, free.take()?)
             .ok_or_else(|| Unsupported::new("an expression that needs too many registers"))?;
         let (a, b) = (steps(&m.a), steps(&m.b));

@@ -75,7 +75,7 @@ pub(super) fn emit(reduce: &Reduce, symbol: String) -> Result<Made, Unsupported>
 
 fn plan(program: &Program, registers: &[V], copies: usize, base: X) -> Option<Plan> {
     let (block, result) = program.block();
-    Plan::new(&block, &Request { results: &[result], pinned: &[], registers, copies }, base)
+    Plan::new(&block, &Request { results: &[result], pinned: &[], placed: &[], registers, copies }, base)
 }
 
 struct Body<'a> {

@@ -1,8 +1,8 @@
 //! Convolutions for tests: a scalar reference, images with borders, comparison.
 #![allow(dead_code)]
 
-use super::Numbers;
-use secateur_neon::{Activation, Planes};
+use super::{Numbers, Runner, bytes, close};
+use secateur_neon::{Activation, KernelSpec, Planes};
 
 /// What a convolution computes, without how.
 #[derive(Clone, Debug)]
@@ -187,4 +187,31 @@ impl Operands {
     pub fn expected(&self, s: &Shape) -> Vec<f32> {
         s.reference(&self.x, &self.w, &self.bias, &self.residual)
     }
+}
+
+/// Runs a kernel for a shape and compares; gives the instructions executed, if counted, which must be those expected.
+pub fn check_spec(runner: &mut Runner, s: &Shape, spec: KernelSpec, seed: u64, tolerance: f32) -> u64 {
+    let v = Operands::new(s, seed);
+    let (found, counted) = run_operands(runner, s, &spec, &v);
+    close(&found, &v.expected(s), tolerance);
+    counted
+}
+
+/// Outputs for given operands, and the instructions executed, if counted, which must be those expected.
+pub fn run_operands(runner: &mut Runner, s: &Shape, spec: &KernelSpec, v: &Operands) -> (Vec<f32>, u64) {
+    let input = bytes(&spread(&s.input(), &v.x, 0.0));
+    let residual = s.residual().map(|r| bytes(&spread(&r, &v.residual, f32::NAN)));
+    let mut inputs: Vec<&[u8]> = vec![&input];
+    inputs.extend(residual.as_deref());
+    let mut constants: Vec<&[f32]> = vec![&v.w];
+    if s.bias {
+        constants.push(&v.bias);
+    }
+    let results = runner.run(spec, 4 * s.output().floats(), &inputs, &constants);
+    let results = results.unwrap_or_else(|e| panic!("{e}: {s:?}"));
+    let counted = results.counts.map_or(0, |c| c.total() - 1);
+    if counted > 0 {
+        assert_eq!(counted, spec.estimate(runner.core).instructions, "{s:?}");
+    }
+    (gather(&s.output(), &results.floats()), counted)
 }
