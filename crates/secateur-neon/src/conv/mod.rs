@@ -9,8 +9,8 @@ mod emit;
 mod steps;
 pub(crate) mod tiles;
 
-pub(crate) use steps::reads_on;
 pub(crate) use emit::{GROUP_WEIGHTS, GROUPS, Product};
+pub(crate) use steps::reads_on;
 
 use crate::counted::{Generated, Made};
 use crate::gemm;
