@@ -13,6 +13,7 @@ mod conv;
 mod conv_transpose;
 mod copy_run;
 mod counted;
+mod depthwise;
 mod gemm;
 mod lanes;
 mod map;
@@ -37,6 +38,7 @@ pub use code::{Code, FrameInfo, Relocation, RelocationKind, Saved, Unsupported, 
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use copy_run::CopyRun;
+pub use depthwise::Depthwise;
 pub use map::Map;
 pub use matmul::MatMul;
 pub use norm::Norm;
@@ -60,6 +62,8 @@ families! {
     Conv(conv::Conv),
     /// Convolution by a table of the weights that are not zero.
     SparseConv(sparse::SparseConv),
+    /// Convolution of every channel by itself.
+    Depthwise(depthwise::Depthwise),
     /// 3 x 3 convolution by minimal filtering.
     Winograd(winograd::Winograd),
     /// Copies a run of floats (the smallest kernel there is: a model for the others).

@@ -2,23 +2,10 @@
 
 mod common;
 
-use common::conv::{Operands, Shape, check_spec, run_operands};
+use common::conv::{Operands, Shape, check_spec, conv, run_operands};
 use common::{Runner, property};
 use proptest::prelude::*;
-use secateur_neon::{Activation, Conv, Core, Epilogue, KernelSpec, Tile, Winograd, listing};
-
-fn conv(s: &Shape) -> Conv {
-    Conv {
-        input: s.input(),
-        output: s.output(),
-        kernel: s.kernel,
-        stride: s.stride,
-        dilation: s.dilation,
-        pad: [s.pads[0], s.pads[1]],
-        groups: s.groups,
-        epilogue: Epilogue { bias: s.bias, residual: s.residual(), activation: s.activation },
-    }
-}
+use secateur_neon::{Activation, Core, KernelSpec, Tile, Winograd, listing};
 
 /// Errors grow with the tile and with the size of the sums.
 fn tolerance(tile: Tile, s: &Shape) -> f32 {

@@ -256,6 +256,11 @@ impl Asm {
     pub fn splat(&mut self, v: V, value: f32) {
         if value.to_bits() == 0 {
             self.zero(v);
+        } else if let Some(short) = short_float(value) {
+            // FMOV (vector, immediate), single precision (Arm ARM, C7.2): the word 0x4f00f400 with abc at bit 16 and
+            // defgh at bit 5 of the immediate's eight bits, Rd.
+            let d = u32::from(v.note(self));
+            self.word(0x4f00_f400 | (short >> 5) << 16 | (short & 31) << 5 | d);
         } else {
             self.mov_imm(SCRATCH, i64::from(value.to_bits()));
             self.dup_x(v, SCRATCH);
@@ -288,4 +293,15 @@ impl Asm {
         self.relocate(RelocationKind::AddLow, symbol, addend);
         dynasm!(self.ops ; .arch aarch64 ; add XSP(r), XSP(r), 0);
     }
+}
+
+/// The eight bits of numbers that instructions can hold: sign, three bits of exponent from 2^-3 to 2^4, four bits of
+/// fraction (Arm ARM, VFPExpandImm).
+fn short_float(value: f32) -> Option<u32> {
+    let bits = value.to_bits();
+    let exponent = bits >> 23 & 0xff;
+    let fits = bits & 0x7_ffff == 0 && (124..=131).contains(&exponent);
+    // The exponent is the inverse of b, five times b, c, d.
+    let b = u32::from(exponent < 128);
+    fits.then_some(bits >> 31 << 7 | b << 6 | (exponent & 3) << 4 | bits >> 19 & 15)
 }

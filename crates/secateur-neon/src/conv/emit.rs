@@ -222,7 +222,7 @@ impl Kernel<'_> {
         let block =
             Block { m, groups, pointers: &POINTERS, weights: WEIGHTS, counter: K, bias: conv.epilogue.bias };
         block.sums(c, self.passes, self.deltas);
-        let ends = Ends { output: OUTPUT, residual: RESIDUAL, pointers: &POINTERS, more: &MORE };
+        let ends = Ends { output: OUTPUT, residual: RESIDUAL, pointers: &POINTERS, more: &MORE, spare: 0 };
         if let Err(e) = self.finished.store(c, &block, &ends, self.deltas, &mut self.pools) {
             self.failed = Some(e);
         }

@@ -10,7 +10,7 @@ mod steps;
 pub(crate) mod tiles;
 
 pub(crate) use emit::{GROUP_WEIGHTS, GROUPS, Product};
-pub(crate) use steps::reads_on;
+pub(crate) use steps::{reads_on, row_loads};
 
 use crate::counted::{Generated, Made};
 use crate::gemm;

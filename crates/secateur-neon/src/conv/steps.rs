@@ -39,7 +39,7 @@ fn kernel_loads(conv: &Conv) -> Vec<Load> {
 
 /// Loads for the taps of one row. With stride 2 a load brings two neighbouring taps; where the second is not wanted
 /// it must at least be there to be read, so the last one looks back.
-fn row_loads(conv: &Conv) -> Vec<Load> {
+pub(crate) fn row_loads(conv: &Conv) -> Vec<Load> {
     let (kw, d) = (conv.kernel[1], conv.dilation[1]);
     let one = |offset: usize, fetch, phase| Load { offset: offset as i64, fetch, phases: vec![phase] };
     let narrow = conv.output.width < 4;

@@ -34,6 +34,8 @@ pub(crate) struct Ends<'a> {
     pub pointers: &'a [X],
     /// More of them.
     pub more: &'a [X],
+    /// The first vector register that may be overwritten; those from here to the sums may be.
+    pub spare: usize,
 }
 
 impl Finished {
@@ -60,17 +62,17 @@ impl Finished {
             for o in 0..b.m {
                 let mut v = 0;
                 for (group, &pointer) in b.groups.iter().zip(ends.more) {
-                    let temporary = V(v as u8);
+                    let temporary = V((ends.spare + v) as u8);
                     access(c, group, temporary, pointer, 4 * from.plane as i64, deltas, false);
                     v += group.vectors;
                 }
                 for v in 0..b.n() {
                     let acc = b.acc(o, v);
-                    c.fadd(acc, acc, V(v as u8));
+                    c.fadd(acc, acc, V((ends.spare + v) as u8));
                 }
             }
         }
-        self.activate(c, b, pools)?;
+        self.activate(c, b, ends.spare, pools)?;
         self.start(c, b.groups, ends.output, ends.pointers, &finish.output);
         for o in 0..b.m {
             let mut v = 0;
@@ -88,24 +90,31 @@ impl Finished {
         }
     }
 
-    fn activate(&self, c: &mut Counted, b: &Block, pools: &mut Vec<Plan>) -> Result<(), Unsupported> {
+    fn activate(
+        &self,
+        c: &mut Counted,
+        b: &Block,
+        spare: usize,
+        pools: &mut Vec<Plan>,
+    ) -> Result<(), Unsupported> {
         let all: Vec<V> = (0..b.m * b.n()).map(|i| V((b.free() + i) as u8)).collect();
+        let (low, high) = (V(spare as u8), V(spare as u8 + 1));
         match self.finish.activation {
             Activation::None => {}
             Activation::Relu => {
-                c.zero(V(0));
-                all.iter().for_each(|&v| c.fmax(v, v, V(0)));
+                c.zero(low);
+                all.iter().for_each(|&v| c.fmax(v, v, low));
             }
             Activation::Clip { min, max } => {
-                c.splat(V(0), min);
-                c.splat(V(1), max);
+                c.splat(low, min);
+                c.splat(high, max);
                 for &v in &all {
-                    c.fmax(v, v, V(0));
-                    c.fmin(v, v, V(1));
+                    c.fmax(v, v, low);
+                    c.fmin(v, v, high);
                 }
             }
             _ => {
-                let registers: Vec<V> = (0..b.free() as u8).map(V).collect();
+                let registers: Vec<V> = (spare as u8..b.free() as u8).map(V).collect();
                 let request = Request {
                     results: &[self.result],
                     pinned: &[],

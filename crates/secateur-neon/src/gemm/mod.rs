@@ -193,7 +193,7 @@ impl Block<'_> {
     }
 
     /// Loads the pixels of one load into registers from `first` on and moves the pointers to the next load.
-    fn fetch(&self, a: &mut Asm, pass: &Pass, deltas: &Deltas, load: usize, first: V) {
+    pub(crate) fn fetch(&self, a: &mut Asm, pass: &Pass, deltas: &Deltas, load: usize, first: V) {
         let Load { offset, fetch, .. } = &pass.loads[load];
         let next = pass.loads.get(load + 1).map_or(pass.advance + pass.loads[0].offset, |l| l.offset);
         let delta = 4 * (next - offset);

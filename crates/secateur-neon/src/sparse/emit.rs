@@ -205,7 +205,7 @@ impl Code<'_> {
             c.b_if(Cond::Ne, top);
         });
         c.bind(end);
-        let ends = Ends { output: OUTPUT, residual: RESIDUAL, pointers: &RESULTS, more: &MORE };
+        let ends = Ends { output: OUTPUT, residual: RESIDUAL, pointers: &RESULTS, more: &MORE, spare: 0 };
         self.finished.store(c, &block, &ends, self.deltas, &mut self.pools)
     }
 

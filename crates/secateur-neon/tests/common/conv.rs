@@ -2,7 +2,8 @@
 #![allow(dead_code)]
 
 use super::{Numbers, Runner, bytes, close};
-use secateur_neon::{Activation, KernelSpec, Planes};
+use proptest::prelude::*;
+use secateur_neon::{Activation, Conv, Epilogue, KernelSpec, Planes};
 
 /// What a convolution computes, without how.
 #[derive(Clone, Debug)]
@@ -214,4 +215,62 @@ pub fn run_operands(runner: &mut Runner, s: &Shape, spec: &KernelSpec, v: &Opera
         assert_eq!(counted, spec.estimate(runner.core).instructions, "{s:?}");
     }
     (gather(&s.output(), &results.floats()), counted)
+}
+
+/// The shape as a convolution.
+pub fn conv(s: &Shape) -> Conv {
+    Conv {
+        input: s.input(),
+        output: s.output(),
+        kernel: s.kernel,
+        stride: s.stride,
+        dilation: s.dilation,
+        pad: [s.pads[0], s.pads[1]],
+        groups: s.groups,
+        epilogue: Epilogue { bias: s.bias, residual: s.residual(), activation: s.activation },
+    }
+}
+
+fn activations() -> impl Strategy<Value = Activation> {
+    prop_oneof![
+        Just(Activation::None),
+        Just(Activation::Relu),
+        Just(Activation::Clip { min: -0.5, max: 1.5 }),
+        Just(Activation::HardSwish),
+        Just(Activation::LeakyRelu(0.1)),
+        Just(Activation::Sigmoid),
+        Just(Activation::Silu),
+        Just(Activation::Tanh),
+        Just(Activation::HardSigmoid { alpha: 0.2, beta: 0.5 }),
+    ]
+}
+
+/// Small shapes of any kind.
+pub fn shapes() -> impl Strategy<Value = Shape> {
+    let pair = |r: std::ops::RangeInclusive<usize>| [r.clone(), r];
+    let channels = (1..=4usize, 1..=9usize, prop_oneof![1..=9usize, 1..=30usize]);
+    let form = (pair(1..=20), pair(1..=5), pair(1..=3), pair(1..=2));
+    let rest = ([0..=2usize, 0..=2, 0..=2, 0..=2], any::<[bool; 2]>(), activations(), 0..=2usize);
+    (channels, form, rest)
+        .prop_map(
+            |(
+                (groups, c, o),
+                (size, kernel, stride, dilation),
+                (pads, [bias, residual], activation, border),
+            )| Shape {
+                channels: groups * c,
+                outputs: groups * o,
+                size,
+                kernel,
+                stride,
+                dilation,
+                pads,
+                groups,
+                bias,
+                residual,
+                activation,
+                border,
+            },
+        )
+        .prop_filter("a kernel larger than the image", Shape::valid)
 }
