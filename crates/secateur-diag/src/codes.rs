@@ -54,6 +54,7 @@ codes! {
     D002 "the data do not fit the model's input" "Rank, channels or size of the samples differ from the input's shape."
     D003 "invalid preparation" "Scale, mean or std are malformed, zero or not one per channel."
     D004 "the data hold NaN or infinity" "Samples must be finite."
+    D005 "the calibration data are few or poor" "Fewer samples than weights can be fitted to, or samples that hardly differ; the result is damped towards the original weights."
     T001 "unknown target" "The target's name is not in the list that `secateur targets` prints."
     T002 "invalid target file" "A target file is malformed or misses a field."
 }

@@ -125,7 +125,7 @@ fn windows(
     let plane: usize = input.iter().product();
     let line = last[0].len();
     // A tap of the last axis reads a run of neighbours, or single elements.
-    let runs: Vec<Option<(usize, usize, usize)>> = last.iter().map(|reads| run(reads)).collect();
+    let runs: Vec<Option<(usize, usize, usize)>> = last.iter().map(run).collect();
     let mut out = Mat::zeros(samples * outputs, range.len() * taps);
     for (f, (c, tap)) in range.flat_map(|c| (0..taps).map(move |t| (c, t))).enumerate() {
         let column = out.col_as_slice_mut(f);

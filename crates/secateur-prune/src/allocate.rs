@@ -69,7 +69,7 @@ pub fn allocate(
         return Ok(removal(coupling, &candidates, &least));
     }
     if !met(&least) {
-        return Err(unreachable(coupling, &candidates, budget, &cost_of(&least), &whole));
+        return Err(unreachable(coupling, candidates.len(), budget, &cost_of(&least), &whole));
     }
     let mut keep = match scope {
         Scope::Layer => by_share(&candidates, selection.round_to, &met),
@@ -196,9 +196,10 @@ fn refill(candidates: &[Candidate], round_to: usize, keep: &mut [usize], met: &d
     }
 }
 
-fn unreachable(
+/// The error of a budget below what is left with every one of `candidates` groups at its minimum.
+pub fn unreachable(
     coupling: &Coupling,
-    candidates: &[Candidate],
+    candidates: usize,
     budget: &Budget,
     least: &crate::Costs,
     whole: &crate::Costs,
@@ -216,7 +217,7 @@ fn unreachable(
             ),
         )
     });
-    let e = e.at("groups", format!("{} of {} may be pruned", candidates.len(), coupling.groups.len()));
+    let e = e.at("groups", format!("{} of {} may be pruned", candidates, coupling.groups.len()));
     match inexact {
         0 => e.help("see what is pinned and why: secateur inspect MODEL --groups"),
         n => e.help(format!(

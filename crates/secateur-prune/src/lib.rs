@@ -15,7 +15,7 @@ mod plan;
 mod select;
 pub mod surgery;
 
-pub use allocate::{Scope, allocate};
+pub use allocate::{Scope, allocate, unreachable};
 pub use budget::{Amount, Budget, Limit};
 pub use cost::{CostModel, Costs};
 pub use criterion::{Criterion, score};

@@ -3,12 +3,18 @@
 //! Data goes one way: load, simplify, couple, score, allocate, shrink, tidy, export. Each step is one call
 //! below; [`cli`] is the command around them.
 
+mod cache;
+mod calibrated;
 pub mod cli;
 mod layers;
 mod output;
 mod prune;
 mod report;
 
+pub use calibrated::{
+    Calibrated, Calibration, CurveReport, Progress, Rating, Without, default_cache,
+    prune as prune_calibrated, samples, sensitivity,
+};
 pub use layers::Layer;
 pub use output::write_atomically;
 pub use prune::{Analyzed, Pruned, Request, analyze, open, prune};

@@ -87,7 +87,7 @@ fn spelled(symbol: &str) -> &str {
 }
 
 /// A batch of one, and the sizes that were given.
-fn bound(graph: &Graph, dims: &[(String, usize)]) -> Result<Graph> {
+pub(crate) fn bound(graph: &Graph, dims: &[(String, usize)]) -> Result<Graph> {
     let mut g = graph.clone();
     let batch: Vec<String> = g
         .data_inputs()
@@ -128,7 +128,7 @@ fn parameters(graph: &Graph) -> Costs {
     })
 }
 
-fn pins(graph: &Graph, names: &[String]) -> Result<Vec<Axis>> {
+pub(crate) fn pins(graph: &Graph, names: &[String]) -> Result<Vec<Axis>> {
     names
         .iter()
         .map(|text| {
@@ -191,18 +191,28 @@ impl Analyzed {
     pub fn plan(&self, request: &Request) -> Result<Plan> {
         let scores = score(&self.module.graph, &self.coupling, request.criterion)?;
         let (graph, coupling) = (&self.module.graph, &self.coupling);
-        // Shares are of the file as it came; simplification may have made the graph smaller or larger.
+        let budget = self.of_file(&request.budget);
+        let plan =
+            allocate(graph, coupling, &self.costs, &scores, &budget, request.scope, &request.selection);
+        plan.map_err(|e| self.with_dims(e))
+    }
+
+    /// The budget in figures, but for MACs. Shares are of the file as it came; simplification may have made the
+    /// graph smaller or larger.
+    pub(crate) fn of_file(&self, budget: &Budget) -> Budget {
         let of_file = |&(l, a): &(Limit, Amount)| match a {
             Amount::Share(_) if l != Limit::Macs => (l, Amount::Absolute(a.of(l.of(&self.original)))),
             a => (l, a),
         };
-        let budget = Budget { limits: request.budget.limits.iter().map(of_file).collect() };
-        let plan =
-            allocate(graph, coupling, &self.costs, &scores, &budget, request.scope, &request.selection);
-        plan.map_err(|e| match (e.code, self.open_dims.as_slice()) {
+        Budget { limits: budget.limits.iter().map(of_file).collect() }
+    }
+
+    /// An error of missing sizes with the options that give them.
+    pub(crate) fn with_dims(&self, e: Box<secateur_diag::Diagnostic>) -> Box<secateur_diag::Diagnostic> {
+        match (e.code, self.open_dims.as_slice()) {
             (Code::P002, open @ [_, ..]) => e.help(format!("give {}", self.dim_options(open))),
             _ => e,
-        })
+        }
     }
 
     /// `--dim H=N --dim W=N`.
@@ -222,8 +232,15 @@ impl Analyzed {
     /// # Errors
     /// P004 or S003 where an operator cannot follow.
     pub fn cut(&self, plan: Plan, dims: &[(String, usize)]) -> Result<Pruned> {
+        let mut graph = self.module.graph.clone();
+        surgery::apply(&mut graph, &self.coupling, &plan)?;
+        self.finished(graph, plan, dims)
+    }
+
+    /// The model around a graph that was cut.
+    pub(crate) fn finished(&self, graph: Graph, plan: Plan, dims: &[(String, usize)]) -> Result<Pruned> {
         let mut module = self.module.clone();
-        surgery::apply(&mut module.graph, &self.coupling, &plan)?;
+        module.graph = graph;
         secateur_passes::finish(&mut module.graph)?;
         let bound = bound(&module.graph, dims)?;
         let costs =

@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use secateur_prune::Costs;
 use serde::Serialize;
 
+use crate::calibrated::Calibrated;
 use crate::layers::Layer;
 use crate::prune::{Analyzed, Pruned};
 
@@ -56,11 +57,14 @@ pub struct PruneReport {
     pub prunable: f64,
     /// Layers that multiply.
     pub layers: Vec<Change>,
+    /// What calibration found and did, where there were data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibrated: Option<Calibrated>,
 }
 
 impl PruneReport {
     /// Compares before and after.
-    pub fn new(a: &Analyzed, p: &Pruned) -> Self {
+    pub fn new(a: &Analyzed, p: &Pruned, calibrated: Option<Calibrated>) -> Self {
         let after = |l: &Layer| p.layers.iter().find(|m| m.name == l.name);
         Self {
             secateur: env!("CARGO_PKG_VERSION"),
@@ -83,6 +87,7 @@ impl PruneReport {
                     macs_after: after(l).and_then(|m| m.macs),
                 })
                 .collect(),
+            calibrated,
         }
     }
 
@@ -105,15 +110,36 @@ impl PruneReport {
             format!("{name:<7} {:>14} -> {:>14}  {:>6}\n", count(b), count(a), share(a, b))
         };
         format!(
-            "{}\n{}{}{}classes {:>14} of {} removed\n",
+            "{}\n{}{}{}classes {:>14} of {} removed\n{}",
             right(t, 4),
             total("MACs", b.macs, a.macs),
             total("params", Some(b.params), Some(a.params)),
             total("bytes", Some(b.bytes), Some(a.bytes)),
             self.removed.0,
-            self.removed.1
+            self.removed.1,
+            self.calibrated.as_ref().map_or(String::new(), fidelity)
         )
     }
+}
+
+/// How near the outputs are to the original's.
+fn fidelity(c: &Calibrated) -> String {
+    let error =
+        |e: f64| format!("{:.2} % of its variance ({:.1} dB)", 100.0 * e, -10.0 * e.max(1e-30).log10());
+    let mut out = format!(
+        "outputs differ from the original's by {}, before compensation by {}; {} samples that chose no damping\n",
+        error(c.output_error),
+        error(c.output_error_cut),
+        c.judged_on
+    );
+    out.push_str(&format!("calibrated on {} samples in {} step(s)", c.samples, c.steps));
+    if c.zeros > 0.0 {
+        out.push_str(&format!("; {:.1} % of the weights that multiply are zero", 100.0 * c.zeros));
+    }
+    if let Some(bytes) = c.peak_memory {
+        out.push_str(&format!("; peak memory {} MiB", bytes >> 20));
+    }
+    out + "\n"
 }
 
 /// An empty table with a header.

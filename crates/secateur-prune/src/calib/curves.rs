@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use secateur_coupling::Coupling;
 use secateur_diag::Result;
 use secateur_ir::{Graph, ValueId};
+use serde::{Deserialize, Serialize};
 
 use super::measure::Reference;
 use super::obs::{self, Block, Order};
@@ -20,7 +21,7 @@ use crate::plan::Plan;
 const MEASURED: [f64; 3] = [0.25, 0.5, 0.75];
 
 /// What removing classes of one group costs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     /// Number of the group.
     pub group: usize,
@@ -119,18 +120,64 @@ pub fn measure(
     let all = readers(graph, coupling);
     // What earlier steps have cost already.
     let before = reference.error(graph)?;
-    for curve in curves {
+    let mut walk = reference.walk(graph)?;
+    let place: FxHashMap<ValueId, usize> = known.iter().map(|k| (k.linear.weight, k.linear.node)).collect();
+    // Up to the first reader nothing changes. Groups that other operators sum away run from the start.
+    let first = |c: &Curve| {
+        let nodes = all[c.group].iter().map(|r| place.get(&r.weight).copied().unwrap_or(0));
+        let touched = coupling.contractions.iter().filter(|k| reads(coupling, c.group, k));
+        nodes.chain(touched.map(|k| k.node)).min().unwrap_or(0)
+    };
+    let mut order: Vec<(usize, usize)> = curves.iter().enumerate().map(|(i, c)| (first(c), i)).collect();
+    order.sort_unstable();
+    for (node, i) in order {
+        walk.advance(graph, node, &[])?;
+        let curve = &mut curves[i];
         let n = curve.order.classes.len();
         for share in MEASURED {
             let k = ((n as f64 * share).round() as usize).clamp(1, n - 1);
             if curve.measured.iter().all(|m| m.0 != k) {
                 let cut = single(graph, coupling, curve, k, &by_weight, &all[curve.group]);
-                curve.measured.push((k, (reference.error(&cut)? - before).max(1e-9)));
+                let error = reference.error_from(&cut, &walk)? - before;
+                curve.measured.push((k, if error.is_nan() { f64::INFINITY } else { error.max(1e-9) }));
             }
             done();
         }
     }
     Ok(())
+}
+
+/// Whether a contraction sums away classes of a group.
+fn reads(coupling: &Coupling, group: usize, c: &secateur_coupling::Contraction) -> bool {
+    let rows = [Some(c.data), c.weight].into_iter().flatten().filter_map(|a| coupling.row_of(a));
+    let footprint = &coupling.groups[group].footprint;
+    rows.into_iter().any(|r| footprint.iter().any(|f| f.0 == r))
+}
+
+/// Curves of groups whose classes are rated from outside: lowest score first.
+pub fn from_scores(coupling: &Coupling, allowed: &[bool], scores: &[Option<f64>]) -> Vec<Curve> {
+    let groups =
+        coupling.groups.iter().enumerate().filter(|(g, group)| allowed[*g] && group.classes.len() > 1);
+    groups
+        .map(|(g, group)| {
+            let extra = shares(&group.classes, scores);
+            Curve { group: g, order: obs::order(Vec::new(), extra.len(), &extra), measured: Vec::new() }
+        })
+        .collect()
+}
+
+/// By class, what its removal adds to its group's error in the order of the curves; the last of a group costs most.
+pub fn scores(coupling: &Coupling, curves: &[Curve]) -> Vec<Option<f64>> {
+    let mut out = vec![None; coupling.classes.len()];
+    for c in curves {
+        let classes = &coupling.groups[c.group].classes;
+        for (k, &at) in c.order.classes.iter().enumerate() {
+            let last = c.order.error.len() - 1;
+            let (a, b) = (c.order.error[k.min(last)], c.order.error[(k + 1).min(last)]);
+            out[classes[at] as usize] = Some(if k == last { f64::INFINITY } else { (b - a).max(0.0) });
+        }
+    }
+    out
 }
 
 /// The graph with the first `k` classes of one group masked and their readers fitted again.

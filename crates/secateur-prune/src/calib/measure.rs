@@ -1,12 +1,11 @@
 //! How far a changed graph's outputs are from the original's.
 
-use std::sync::Arc;
-
 use secateur_diag::Result;
-use secateur_exec::{Executor, Tensor, fold_in_order};
-use secateur_ir::{Graph, Module};
+use secateur_exec::Tensor;
+use secateur_ir::Graph;
 
 use super::Samples;
+use super::walk::Walk;
 
 /// The original's outputs on some batches.
 pub struct Reference<'a> {
@@ -18,42 +17,6 @@ pub struct Reference<'a> {
     power: Vec<f64>,
 }
 
-/// Runs a graph on batches and hands their outputs over in order.
-fn run(
-    graph: &Graph,
-    samples: &Samples,
-    which: &[usize],
-    each: &mut dyn FnMut(usize, Vec<Tensor>),
-) -> Result<()> {
-    let (model, _) = Module::from_graph(inlined(graph)).export();
-    let executor = Executor::from_bytes(&model.encode())?;
-    let work = |b: usize| {
-        let fed: Vec<(&str, Tensor)> = samples.batches[which[b]]
-            .iter()
-            .map(|(n, t): &(String, Arc<Tensor>)| (n.as_str(), Tensor::clone(t)))
-            .collect();
-        executor.run(&fed)
-    };
-    fold_in_order(which.len(), samples.threads, work, &mut |b, outputs| {
-        each(b, outputs.into_iter().map(|o| o.1).collect());
-        Ok(())
-    })
-}
-
-/// The graph with every initializer in itself.
-fn inlined(graph: &Graph) -> Graph {
-    let mut g = graph.clone();
-    let links = graph.links();
-    for v in graph.value_ids() {
-        match graph.init(v) {
-            Some(t) if !links.uses(v).is_empty() || graph.is_output(v) => g.set_init(v, t.clone()),
-            Some(_) => g.drop_init(v),
-            None => {}
-        }
-    }
-    g
-}
-
 impl<'a> Reference<'a> {
     /// Runs the original.
     ///
@@ -61,7 +24,7 @@ impl<'a> Reference<'a> {
     /// Those of the engine.
     pub fn new(graph: &Graph, samples: &'a Samples, which: Vec<usize>) -> Result<Self> {
         let mut outputs = Vec::new();
-        run(graph, samples, &which, &mut |_, o| outputs.push(o))?;
+        Walk::new(graph, samples, which.clone())?.outputs(graph, &mut |_, o| outputs.push(o))?;
         let count = outputs.first().map_or(0, Vec::len);
         let power = (0..count).map(|k| power(outputs.iter().map(|o| &o[k]))).collect();
         Ok(Self { samples, which, outputs, power })
@@ -72,8 +35,24 @@ impl<'a> Reference<'a> {
     /// # Errors
     /// Those of the engine.
     pub fn error(&self, graph: &Graph) -> Result<f64> {
+        self.error_from(graph, &self.walk(graph)?)
+    }
+
+    /// A walk over the batches of this reference.
+    ///
+    /// # Errors
+    /// `D002` where an input has no data.
+    pub fn walk(&self, graph: &Graph) -> Result<Walk<'a>> {
+        Walk::new(graph, self.samples, self.which.clone())
+    }
+
+    /// [`Reference::error`] of a graph that is the same up to where `walk` stands.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn error_from(&self, graph: &Graph, walk: &Walk) -> Result<f64> {
         let mut sums = vec![0.0; self.power.len()];
-        run(graph, self.samples, &self.which, &mut |b, outputs| {
+        walk.outputs(graph, &mut |b, outputs| {
             for ((s, o), r) in sums.iter_mut().zip(&outputs).zip(&self.outputs[b]) {
                 let (o, r) = (o.data.to_f64(), r.data.to_f64());
                 *s += o.iter().zip(&r).map(|(o, r)| (o - r).powi(2)).sum::<f64>();
@@ -81,7 +60,13 @@ impl<'a> Reference<'a> {
         })?;
         let known: Vec<f64> =
             sums.iter().zip(&self.power).filter(|p| *p.1 > 0.0).map(|(s, p)| s / p).collect();
+        // Not-a-number stays one: such a graph is worse than any other.
         Ok(known.iter().sum::<f64>() / known.len().max(1) as f64)
+    }
+
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        self.which.iter().map(|&b| self.samples.len_of(b)).sum()
     }
 }
 

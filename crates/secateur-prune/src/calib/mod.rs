@@ -14,7 +14,9 @@ pub mod solve;
 pub mod sparse;
 pub mod state;
 pub mod statistics;
+pub mod targets;
 pub mod walk;
+pub mod wanda;
 
 use std::sync::Arc;
 
@@ -44,6 +46,28 @@ impl Samples {
             .map(|r| Ok(set.batch(r)?.into_iter().map(|(name, t)| (name, Arc::new(t))).collect()))
             .collect::<Result<_>>()?;
         Ok(Self { batches, threads })
+    }
+
+    /// Number of samples in a batch.
+    pub fn len_of(&self, batch: usize) -> usize {
+        self.batches[batch].first().and_then(|(_, t)| t.shape.first()).copied().unwrap_or(0)
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        (0..self.batches.len()).map(|b| self.len_of(b)).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Batches with together about `samples` samples, evenly spread.
+    pub fn spread(&self, samples: usize) -> Vec<usize> {
+        let n = self.batches.len();
+        let want = samples.div_ceil(self.len_of(0).max(1)).clamp(1, n.max(1));
+        (0..want).map(|i| i * n / want).collect()
     }
 
     /// Whether a batch is held out: every fourth is, where there are at least four.

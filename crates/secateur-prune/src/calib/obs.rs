@@ -9,6 +9,7 @@
 use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::{DenseSolveCore, Solve};
 use faer::{Accum, Mat, Par, Side};
+use serde::{Deserialize, Serialize};
 
 use super::solve::damped;
 
@@ -97,7 +98,7 @@ pub fn power(covariance: &Mat<f64>, weight: &Mat<f64>) -> f64 {
 }
 
 /// A group's classes from the first to go to the last, and the error after each.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     /// Places of classes in their group.
     pub classes: Vec<usize>,

@@ -9,8 +9,9 @@
 use faer::Mat;
 use rustc_hash::{FxHashMap, FxHashSet};
 use secateur_diag::Result;
-use secateur_exec::{Moments, Tensor, Unfold, fold_in_order};
-use secateur_ir::{Graph, Links, ValueId};
+use secateur_exec::{Moments, Tensor, Unfold};
+use secateur_ir::{Graph, ValueId};
+use serde::Serialize;
 
 use super::Samples;
 use super::linear::{Linear, linears};
@@ -18,6 +19,7 @@ use super::pattern::Pattern;
 use super::solve::{self, Map};
 use super::sparse;
 use super::statistics::{has_offset, unfolding};
+use super::targets::{Task, fate, moments};
 use super::walk::{Batches, Walk};
 
 /// What compensation does.
@@ -27,8 +29,8 @@ pub struct Options {
     pub sums: bool,
     /// Rounds of fitting with the side that a rectifier cuts off left out.
     pub rounds: usize,
-    /// Outputs get the variance of their targets back.
-    pub repair: bool,
+    /// Weights are fitted; else each output is only scaled and shifted to its target's mean and variance.
+    pub fit: bool,
     /// Which weights get zeros, and how many.
     pub masks: Option<Masks>,
 }
@@ -44,12 +46,12 @@ pub struct Masks {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sums: true, rounds: 2, repair: false, masks: None }
+        Self { sums: true, rounds: 2, fit: true, masks: None }
     }
 }
 
 /// What was done to one operator.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Refitted {
     /// Name of the weight.
     pub weight: String,
@@ -59,61 +61,6 @@ pub struct Refitted {
     pub before: f64,
     /// And after.
     pub after: f64,
-}
-
-/// Where an operator's output goes.
-struct Fate {
-    /// The other operand of a sum.
-    other: Option<ValueId>,
-    /// What a rectifier behind it lets through.
-    bounds: Option<(f32, f32)>,
-}
-
-fn fate(graph: &Graph, links: &Links, l: &Linear, sums: bool) -> Fate {
-    let only = |v: ValueId| match links.uses(v) {
-        [u] if u.input.is_some() && !graph.is_output(v) => Some(&graph.nodes[u.node]),
-        _ => None,
-    };
-    let mut at = l.out;
-    let mut other = None;
-    if let Some(add) = only(at).filter(|n| n.is("Add") && sums) {
-        let found = add.inputs.iter().flatten().copied().find(|v| *v != at);
-        other = found.filter(|v| graph.init(*v).is_none() && graph.shape(*v) == graph.shape(at));
-        if let (Some(_), Some(sum)) = (other, add.output(0)) {
-            at = sum;
-        }
-    }
-    let bounds = only(at).and_then(|n| {
-        let constant = |i: usize, or: f32| match n.input(i) {
-            Some(v) => graph.init(v)?.to_f32()?.first().copied(),
-            None => Some(or),
-        };
-        match n.op() {
-            _ if !n.domain().is_empty() => None,
-            "Relu" => Some((0.0, f32::INFINITY)),
-            "Clip" if graph.opset("") >= 11 => {
-                Some((constant(1, f32::NEG_INFINITY)?, constant(2, f32::INFINITY)?))
-            }
-            "Clip" => Some((
-                n.float("min").ok()?.unwrap_or(f32::NEG_INFINITY),
-                n.float("max").ok()?.unwrap_or(f32::INFINITY),
-            )),
-            _ => None,
-        }
-    });
-    Fate { other, bounds }
-}
-
-/// One operator's task: data and targets of all batches.
-struct Task<'a> {
-    data: &'a Batches,
-    target: Vec<Mat<f32>>,
-    /// The other path of the sum in the pruned network, where there is one.
-    other: Option<Vec<Mat<f32>>>,
-    /// What the original gives behind the sum.
-    sum: Option<Vec<Mat<f32>>>,
-    unfold: Unfold,
-    samples: &'a Samples,
 }
 
 /// Fits all operators behind a removal again, in place.
@@ -270,6 +217,16 @@ fn refit(
             }
             None => solve::ridge(all, w, fixed.as_deref(), out.damping),
         };
+        if !options.fit && support.is_none() {
+            let mut map = prior.clone();
+            if free {
+                repair(&all, &mut map);
+            }
+            out.after += solve::errors(&held, &map).iter().sum::<f64>();
+            *w = map.w;
+            own.copy_from_slice(&map.b);
+            continue;
+        }
         let Some(mut map) = fitted(&all) else { continue };
         for _ in 0..bounds.map_or(0, |_| options.rounds) {
             let bounds = bounds.map(|b| (b, &map));
@@ -282,9 +239,6 @@ fn refit(
                 Some(m) => map = m,
                 None => break,
             }
-        }
-        if options.repair && free {
-            repair(&all, &mut map);
         }
         out.after += solve::errors(&held, &map).iter().sum::<f64>();
         *w = map.w;
@@ -304,10 +258,10 @@ fn repair(m: &Moments, map: &mut Map) {
     let h = m.gram(true);
     let hw = &h * &map.w;
     let power = m.power(true);
-    for j in 0..map.w.ncols() {
+    for (j, &power) in power.iter().enumerate() {
         let variance: f64 = map.w.col(j).iter().zip(hw.col(j).iter()).map(|(a, b)| a * b).sum();
-        if variance > 1e-12 * power[j] && power[j] > 0.0 {
-            let gain = (power[j] / variance).sqrt().clamp(0.5, 2.0);
+        if variance > 1e-12 * power && power > 0.0 {
+            let gain = (power / variance).sqrt().clamp(0.5, 2.0);
             map.w.col_as_slice_mut(j).iter_mut().for_each(|w| *w *= gain);
         }
     }
@@ -327,94 +281,6 @@ fn set_offsets(graph: &mut Graph, l: &Linear, like: &secateur_ir::Tensor, offset
             let inputs = &mut graph.nodes[l.node].inputs;
             inputs.resize(3, None);
             inputs[2] = Some(v);
-        }
-    }
-}
-
-/// Moments of one group's unfolded inputs and targets, of the fitted and of the held-out batches.
-///
-/// With `bounds` and the map found so far, targets on the side that is cut off become what that map gives
-/// there. With `like`, only what depends on the targets is computed again.
-fn moments(
-    task: &Task,
-    range: std::ops::Range<usize>,
-    p: usize,
-    columns: &std::ops::Range<usize>,
-    bounds: Option<((f32, f32), &Map)>,
-    like: Option<(&Moments, &Moments)>,
-) -> Result<(Moments, Moments)> {
-    let q = columns.len();
-    let zero = || Moments::zero(p, q);
-    let (mut fit, mut held) = match like {
-        Some((a, b)) => (a.clone(), b.clone()),
-        None => (zero(), zero()),
-    };
-    if like.is_some() {
-        fit.clear_y();
-        held.clear_y();
-    }
-    let work = |b: usize| {
-        let x = task.unfold.rows(&task.data[b], range.clone())?;
-        let mut y = part(&task.target[b], columns);
-        if let Some((bounds, map)) = bounds {
-            let w = Mat::from_fn(p, q, |i, j| map.w[(i, j)] as f32);
-            let own = &x * &w;
-            clip_targets(&mut y, &own, &map.b, bounds, b, columns, task);
-        }
-        let mut m = Moments::zero(p, q);
-        match like {
-            Some(_) => m.add_y(x.as_ref(), y.as_ref()),
-            None => m.add(x.as_ref(), y.as_ref()),
-        }
-        Ok(m)
-    };
-    fold_in_order(task.data.len(), task.samples.threads, work, &mut |b, m| {
-        let to = if task.samples.held_out(b) { &mut held } else { &mut fit };
-        match like {
-            Some(_) => to.merge_y(&m),
-            None => to.merge(&m),
-        }
-        Ok(())
-    })?;
-    if like.is_none() {
-        fit.mirror();
-        held.mirror();
-        if held.count == 0.0 {
-            held = fit.clone();
-        }
-    }
-    Ok((fit, held))
-}
-
-fn part(m: &Mat<f32>, columns: &std::ops::Range<usize>) -> Mat<f32> {
-    m.subcols(columns.start, columns.len()).to_owned()
-}
-
-/// Where the original is cut off, the target is the map's own value if that is cut off too, else the bound.
-fn clip_targets(
-    y: &mut Mat<f32>,
-    own: &Mat<f32>,
-    b: &[f64],
-    (low, high): (f32, f32),
-    batch: usize,
-    columns: &std::ops::Range<usize>,
-    task: &Task,
-) {
-    for j in 0..y.ncols() {
-        let offset = b[j] as f32;
-        let c = columns.start + j;
-        let other = task.other.as_ref().map(|o| o[batch].col_as_slice(c));
-        let sum = task.sum.as_ref().map(|s| s[batch].col_as_slice(c));
-        let own = own.col_as_slice(j);
-        for (i, t) in y.col_as_slice_mut(j).iter_mut().enumerate() {
-            let side = other.map_or(0.0, |o| o[i]);
-            let goal = sum.map_or(*t, |s| s[i]);
-            let got = own[i] + offset + side;
-            if goal <= low {
-                *t = got.min(low) - side;
-            } else if goal >= high {
-                *t = got.max(high) - side;
-            }
         }
     }
 }

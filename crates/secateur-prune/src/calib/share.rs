@@ -48,7 +48,10 @@ pub fn layers(
     done: &mut dyn FnMut(),
 ) -> Result<Vec<Layer>> {
     let mut out = Vec::new();
+    let mut walk = reference.walk(graph)?;
+    let before = reference.error(graph)?;
     for k in known.iter().filter(|k| maskable(graph, k)) {
+        walk.advance(graph, k.linear.node, &[])?;
         let Some(t) = graph.init(k.linear.weight) else { continue };
         let (Some(weights), (_, taps, _)) = (k.linear.matrices(t), k.linear.sizes(t)) else { continue };
         let parts: Vec<Part> =
@@ -68,7 +71,8 @@ pub fn layers(
             if let Some(t) = k.linear.with_matrices(t, &masked) {
                 g.set_init(k.linear.weight, t);
             }
-            measured.push((at, reference.error(&g)?));
+            let error = reference.error_from(&g, &walk)? - before;
+            measured.push((at, if error.is_nan() { f64::INFINITY } else { error.max(1e-9) }));
             done();
         }
         let local: Vec<f64> =

@@ -41,8 +41,8 @@ pub fn problem(m: &Moments, prior: &Mat<f64>, offset: Option<&[f64]>, damping: f
     let add = mean_diagonal(&h) * damping;
     if let Some(b) = offset {
         // A given offset is taken off the targets.
-        for j in 0..c.ncols() {
-            c.col_as_slice_mut(j).iter_mut().zip(&m.x).for_each(|(c, x)| *c -= x * b[j]);
+        for (j, b) in b.iter().enumerate() {
+            c.col_as_slice_mut(j).iter_mut().zip(&m.x).for_each(|(c, x)| *c -= x * b);
         }
     }
     for j in 0..c.ncols() {

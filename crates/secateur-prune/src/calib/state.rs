@@ -41,4 +41,15 @@ impl State {
     pub fn kept(&self, v: ValueId, axis: usize) -> Option<Vec<usize>> {
         self.kept.get(&(v, axis)).cloned()
     }
+
+    /// All that is gone, as one plan over the original's coupling.
+    pub fn plan(&self, coupling: &Coupling) -> Plan {
+        let left = |r: u32, i: u32| {
+            let axes = &coupling.rows[r as usize].axes;
+            axes.iter().find_map(|a| self.kept.get(a)).is_none_or(|k| k.binary_search(&(i as usize)).is_ok())
+        };
+        let gone = |c: &secateur_coupling::Class| c.members.iter().any(|&(r, i)| !left(r, i));
+        let removed = coupling.classes.iter().enumerate().filter(|(_, c)| gone(c)).map(|(n, _)| n as u32);
+        Plan::new(coupling, removed.collect())
+    }
 }

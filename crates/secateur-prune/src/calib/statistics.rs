@@ -17,6 +17,8 @@ pub struct Known {
     /// By group: `p x p` covariance of the unfolded input, per row; about the mean where the operator has a
     /// bias or may get one.
     pub covariance: Vec<Mat<f64>>,
+    /// By group: mean square of each column of the unfolded input.
+    pub mean_square: Vec<Vec<f64>>,
 }
 
 /// Whether a linear operator has, or can be given, an offset for each output.
@@ -61,7 +63,7 @@ pub fn gather(
         let Some(result) = walk.get(raw) else { continue };
         let unfold = unfolding(graph, &l, &data[0], &result[0].shape)?;
         let (channels, taps, _) = graph.init(l.weight).map_or((0, 0, 0), |w| l.sizes(w));
-        let mut covariance = Vec::new();
+        let (mut covariance, mut mean_square) = (Vec::new(), Vec::new());
         for g in 0..l.groups() {
             let range = g * channels..(g + 1) * channels;
             let m = moments(&data, &unfold, range, channels * taps, samples.threads)?;
@@ -69,9 +71,10 @@ pub fn gather(
             let n = m.count.max(1.0);
             c.col_iter_mut().for_each(|c| c.iter_mut().for_each(|x| *x /= n));
             covariance.push(c);
+            mean_square.push((0..channels * taps).map(|i| m.xx[(i, i)] / n).collect());
         }
         done(l.node);
-        out.push(Known { linear: l, covariance });
+        out.push(Known { linear: l, covariance, mean_square });
     }
     Ok(out)
 }

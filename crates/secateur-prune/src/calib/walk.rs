@@ -82,6 +82,34 @@ impl<'a> Walk<'a> {
     }
 
     fn run(&mut self, graph: &Graph, to: usize, outputs: &[ValueId]) -> Result<()> {
+        let mut made: Vec<Batches> = vec![Vec::new(); outputs.len()];
+        self.each(graph, to, outputs, &mut |results| {
+            made.iter_mut().zip(results).for_each(|(to, t)| to.push(Arc::new(t)));
+        })?;
+        self.store.extend(outputs.iter().copied().zip(made));
+        Ok(())
+    }
+
+    /// Runs a graph that is the same up to here to its end and hands over the outputs of every batch, in order.
+    /// Nothing is kept.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn outputs(&self, graph: &Graph, each: &mut dyn FnMut(usize, Vec<Tensor>)) -> Result<()> {
+        let mut batch = 0;
+        self.each(graph, graph.nodes.len(), &graph.outputs, &mut |results| {
+            each(batch, results);
+            batch += 1;
+        })
+    }
+
+    fn each(
+        &self,
+        graph: &Graph,
+        to: usize,
+        outputs: &[ValueId],
+        each: &mut dyn FnMut(Vec<Tensor>),
+    ) -> Result<()> {
         let (piece, inputs) = extract(graph, self.next..to, outputs);
         let (model, _) = Module::from_graph(piece).export();
         let executor = Executor::from_bytes(&model.encode())?;
@@ -93,15 +121,10 @@ impl<'a> Walk<'a> {
                 inputs.iter().map(|(n, t)| (n.as_str(), Tensor::clone(&t[b]))).collect();
             executor.run(&fed)
         };
-        let mut made: Vec<Batches> = vec![Vec::new(); outputs.len()];
         fold_in_order(self.which.len(), self.samples.threads, work, &mut |_, results| {
-            for (to, (_, t)) in made.iter_mut().zip(results) {
-                to.push(Arc::new(t));
-            }
+            each(results.into_iter().map(|r| r.1).collect());
             Ok(())
-        })?;
-        self.store.extend(outputs.iter().copied().zip(made));
-        Ok(())
+        })
     }
 }
 
@@ -151,6 +174,10 @@ fn extract(graph: &Graph, nodes: std::ops::Range<usize>, outputs: &[ValueId]) ->
     }
     for &v in outputs {
         let new = add(&mut out, v);
+        if !made.contains(&v) && !out.inputs.contains(&new) && out.init(new).is_none() {
+            out.inputs.push(new);
+            inputs.push(v);
+        }
         let elem = graph.value(v).ty.as_ref().map(|t| t.elem);
         out.value_mut(new).ty = elem.map(|elem| TensorType { elem, shape: None });
         out.outputs.push(new);

@@ -6,7 +6,7 @@ use secateur_diag::{Code, Result, diag};
 use secateur_target::Target;
 use serde::Serialize;
 
-use super::data::Preparing;
+use super::calib::Calibrating;
 use super::options::{Dims, Pruning};
 use super::{Common, Outcome};
 use crate::output::write_atomically;
@@ -28,7 +28,7 @@ pub struct Args {
     #[command(flatten)]
     dims: Dims,
     #[command(flatten)]
-    preparing: Preparing,
+    calibrating: Calibrating,
 }
 
 #[derive(Serialize)]
@@ -43,8 +43,9 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let target = Target::load(&a.target)?;
     // Without a budget nothing is cut, so there is nothing to round.
     let request = a.pruning.request(&a.dims, target.channel_multiple as usize)?;
-    let preparation = a.preparing.recipe()?;
-    let (analyzed, pruned) = crate::prune(crate::open(&a.model)?, &request)?;
+    let preparation = a.calibrating.recipe()?;
+    let analyzed = crate::analyze(crate::open(&a.model)?, &request)?;
+    let (pruned, calibrated) = a.calibrating.prune(&a.pruning, &analyzed, &request, common)?;
     let missed = a.pruning.missed(&request, &analyzed, &pruned)?;
     common.passes(&analyzed.passes);
     let failed = |e: std::io::Error| {
@@ -63,7 +64,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
         target: target.name.clone(),
         model: format!("{name}.onnx"),
         preparation: serde_json::json!(preparation),
-        prune: PruneReport::new(&analyzed, &pruned),
+        prune: PruneReport::new(&analyzed, &pruned, calibrated),
     };
     let (model, external) = pruned.module.export();
     model.save(&path, &external)?;

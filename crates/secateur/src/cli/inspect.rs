@@ -6,8 +6,10 @@ use secateur_diag::Result;
 use secateur_ir::print;
 use serde::Serialize;
 
+use super::calib::Calibrating;
 use super::options::{Dims, looking};
 use super::{Common, Outcome};
+use crate::calibrated::CurveReport;
 use crate::prune::Analyzed;
 use crate::report::{Footprint, count, right, share, table};
 
@@ -27,6 +29,11 @@ pub struct Args {
     simplified: bool,
     #[command(flatten)]
     dims: Dims,
+    /// Measure what removing channels of each group does to the outputs; needs --calib.
+    #[arg(long, requires = "calib")]
+    sensitivity: bool,
+    #[command(flatten)]
+    calibrating: Calibrating,
 }
 
 #[derive(Serialize)]
@@ -54,6 +61,17 @@ struct Group {
     axes: Vec<String>,
 }
 
+/// Error of the outputs by share of each group's classes removed.
+fn sensitivity(curves: &[CurveReport]) -> String {
+    let mut t = table(&["group", "classes", "a quarter removed", "half", "three quarters"]);
+    for c in curves {
+        let error =
+            |i: usize| c.measured.get(i).map_or("-".into(), |(n, e)| format!("{n}: {:.3} %", 100.0 * e));
+        t.add_row([c.axis.clone(), c.classes.to_string(), error(0), error(1), error(2)]);
+    }
+    right(t, 1) + "number removed: squared error of the outputs, a share of their variance\n"
+}
+
 pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let mut module = crate::open(&a.model)?;
     secateur_ir::infer(&mut module.graph)?;
@@ -73,6 +91,12 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     }
     let analyzed = crate::analyze(module, &looking(&a.dims)?)?;
     common.passes(&analyzed.passes);
+    if a.sensitivity {
+        let curves = a.calibrating.sensitivity(&analyzed, &looking(&a.dims)?, common)?;
+        common.say(&sensitivity(&curves));
+        common.give(&curves);
+        return Ok(Outcome::Done);
+    }
     let g = &analyzed.module.graph;
     if a.simplified {
         print!("{}", print::graph(g));

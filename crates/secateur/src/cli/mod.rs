@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use secateur_diag::{Code, Diagnostic};
 
+mod calib;
 mod compile;
 mod data;
 mod inspect;

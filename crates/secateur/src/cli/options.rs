@@ -4,11 +4,17 @@ use clap::ValueEnum;
 use secateur_diag::{Code, Diagnostic, Result, diag};
 use secateur_prune::{Amount, Budget, Criterion, Limit, Scope, Selection};
 
+use crate::calibrated::Rating;
 use crate::prune::{Analyzed, Pruned, Request};
 
 /// How classes are rated.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CriterionName {
+    /// Structured Optimal Brain Surgeon: the error that a removal leaves once the others make up for it; needs
+    /// --calib, and is the default with it.
+    Obs,
+    /// Magnitude times the norm of the input; needs --calib.
+    Wanda,
     /// Mean absolute weight.
     L1,
     /// Root mean square weight.
@@ -22,8 +28,10 @@ pub enum CriterionName {
 }
 
 /// How groups share the budget.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ScopeName {
+    /// By what each group's removals do to the outputs; needs --calib, and is the default with it.
+    Sensitivity,
     /// Every group keeps the same share.
     Layer,
     /// All groups compete.
@@ -50,12 +58,12 @@ pub struct Pruning {
     /// Bytes of weights at most: 50%, 1.5MB.
     #[arg(long, value_name = "AMOUNT")]
     size: Option<String>,
-    /// How channels are rated.
-    #[arg(long, value_enum, default_value = "l2")]
-    criterion: CriterionName,
-    /// How layers share the budget.
-    #[arg(long, value_enum, default_value = "global")]
-    scope: ScopeName,
+    /// How channels are rated: obs with --calib, else l2, unless said otherwise.
+    #[arg(long, value_enum)]
+    criterion: Option<CriterionName>,
+    /// How layers share the budget: sensitivity with --calib, else global, unless said otherwise.
+    #[arg(long, value_enum)]
+    scope: Option<ScopeName>,
     /// Seed of --criterion random.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -98,6 +106,39 @@ pub fn dims(d: &Dims) -> Result<Vec<(String, usize)>> {
 }
 
 impl Pruning {
+    /// How classes are rated and groups share the budget when there are data.
+    pub fn with_data(&self) -> (Rating, Option<Scope>) {
+        let rating = match self.criterion {
+            None | Some(CriterionName::Obs) => Rating::Obs,
+            Some(CriterionName::Wanda) => Rating::Wanda,
+            Some(_) => Rating::Weights,
+        };
+        let scope = match self.scope {
+            None | Some(ScopeName::Sensitivity) => None,
+            Some(ScopeName::Layer) => Some(Scope::Layer),
+            Some(ScopeName::Global) => Some(Scope::Global),
+        };
+        (rating, scope)
+    }
+
+    /// Nothing, or which option needs data.
+    ///
+    /// # Errors
+    /// P005.
+    pub fn without_data(&self) -> Result<()> {
+        let criterion = match self.criterion {
+            Some(CriterionName::Obs) => Some("--criterion obs"),
+            Some(CriterionName::Wanda) => Some("--criterion wanda"),
+            _ => None,
+        };
+        let scope = (self.scope == Some(ScopeName::Sensitivity)).then_some("--scope sensitivity");
+        match criterion.or(scope) {
+            Some(option) => Err(diag(Code::P005, format!("{option} needs calibration data"))
+                .help("give some inputs of the model with --calib X.npy")),
+            None => Ok(()),
+        }
+    }
+
     /// Whether any limit was given.
     pub fn limited(&self) -> bool {
         self.macs.is_some() || self.params.is_some() || self.size.is_some()
@@ -140,16 +181,16 @@ impl Pruning {
         }
         Ok(Request {
             budget: Budget { limits },
-            criterion: match self.criterion {
+            criterion: match self.criterion.unwrap_or(CriterionName::L2) {
                 CriterionName::L1 => Criterion::L1,
-                CriterionName::L2 => Criterion::L2,
+                CriterionName::L2 | CriterionName::Obs | CriterionName::Wanda => Criterion::L2,
                 CriterionName::Fpgm => Criterion::Fpgm,
                 CriterionName::BnScale => Criterion::BatchNormScale,
                 CriterionName::Random => Criterion::Random(self.seed),
             },
             scope: match self.scope {
-                ScopeName::Layer => Scope::Layer,
-                ScopeName::Global => Scope::Global,
+                Some(ScopeName::Layer) => Scope::Layer,
+                _ => Scope::Global,
             },
             selection: Selection {
                 only: self.only.clone(),
@@ -161,7 +202,7 @@ impl Pruning {
             },
             pins: self.pin.clone(),
             dims: dims(d)?,
-            keep_batchnorm: self.keep_batchnorm || matches!(self.criterion, CriterionName::BnScale),
+            keep_batchnorm: self.keep_batchnorm || self.criterion == Some(CriterionName::BnScale),
         })
     }
 }

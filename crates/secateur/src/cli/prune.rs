@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use secateur_diag::{Code, Result, diag};
 
+use super::calib::Calibrating;
 use super::options::{Dims, Pruning};
 use super::{Common, Outcome};
 use crate::output::check_writable;
@@ -20,6 +21,8 @@ pub struct Args {
     #[command(flatten)]
     pruning: Pruning,
     #[command(flatten)]
+    calibrating: Calibrating,
+    #[command(flatten)]
     dims: Dims,
     /// Also write the original with the removed channels zeroed, which computes the same.
     #[arg(long, value_name = "FILE")]
@@ -27,32 +30,31 @@ pub struct Args {
 }
 
 pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
-    if !a.pruning.limited() {
-        return Err(diag(Code::P005, "no budget was given")
-            .help("one or more of --macs 50%, --params 50%, --size 1.5MB"));
+    if !a.pruning.limited() && !a.calibrating.masks() {
+        return Err(diag(Code::P005, "no budget was given").help(
+            "one or more of --macs 50%, --params 50%, --size 1.5MB; with --calib also --sparsity 80%",
+        ));
+    }
+    if a.masked.is_some() && a.calibrating.given() {
+        return Err(diag(Code::P005, "--masked and --calib do not go together").help(
+            "with calibration data the weights that stay change, so that no mask of the original equals it",
+        ));
     }
     let request = a.pruning.request(&a.dims, 1)?;
     for path in a.masked.iter().chain([&a.output]) {
         check_writable(path)?;
     }
-    let bar = common.progress(4, "prune");
     let analyzed = crate::analyze(crate::open(&a.model)?, &request)?;
     common.passes(&analyzed.passes);
-    bar.inc(1);
-    let plan = analyzed.plan(&request)?;
-    bar.inc(1);
-    let masked = a.masked.as_ref().map(|path| (path, analyzed.masked(&plan)));
-    let pruned = analyzed.cut(plan, &request.dims)?;
-    bar.inc(1);
+    let (pruned, calibrated) = a.calibrating.prune(&a.pruning, &analyzed, &request, common)?;
     let missed = a.pruning.missed(&request, &analyzed, &pruned)?;
-    if let Some((path, masked)) = masked {
-        let (model, external) = masked.export();
+    if let Some(path) = &a.masked {
+        let (model, external) = analyzed.masked(&pruned.plan).export();
         model.save(path, &external)?;
     }
     let (model, external) = pruned.module.export();
     model.save(&a.output, &external)?;
-    bar.finish_and_clear();
-    let report = PruneReport::new(&analyzed, &pruned);
+    let report = PruneReport::new(&analyzed, &pruned, calibrated);
     common.say(&report.table());
     common.give(&report);
     Ok(missed.map_or(Outcome::Done, Outcome::Missed))

@@ -1,0 +1,206 @@
+//! Pruning with calibration data: measure, allocate, cut, compensate, in one step or several.
+
+mod run;
+
+use std::path::PathBuf;
+
+use secateur_diag::{Code, Diagnostic, Result, diag};
+use secateur_exec::{Executor, InputSet, Recipe, parse_data_args};
+use secateur_ir::{Graph, Module};
+use secateur_prune::Scope;
+use secateur_prune::calib::Samples;
+use secateur_prune::calib::pattern::Pattern;
+use secateur_prune::calib::refit::Refitted;
+use secateur_prune::calib::state::State;
+use serde::Serialize;
+
+use crate::cache;
+use crate::prune::{Analyzed, Pruned, Request};
+use run::Run;
+
+/// How classes are rated when there are data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rating {
+    /// Structured Optimal Brain Surgeon on the readers' second moments.
+    Obs,
+    /// Magnitude times the input's norm.
+    Wanda,
+    /// By weights alone, as [`Request::criterion`] says.
+    Weights,
+}
+
+/// Parts of the method that are left out, for comparison.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Without {
+    /// Groups share the budget by the readers' own errors; the outputs are not measured.
+    pub sensitivity: bool,
+    /// Weights are not fitted again.
+    pub compensation: bool,
+    /// Outputs of layers are not scaled and shifted back either.
+    pub repair: bool,
+    /// Targets are each layer's own, not those of the sum behind it.
+    pub sums: bool,
+    /// What a rectifier cuts off counts as an error.
+    pub rectifiers: bool,
+}
+
+/// What calibration is asked for.
+pub struct Calibration {
+    /// The samples.
+    pub samples: Samples,
+    /// How classes are rated.
+    pub rating: Rating,
+    /// How groups share the budget: by sensitivity where `None`.
+    pub scope: Option<Scope>,
+    /// Steps to the budget; `None` tries one and two and keeps what is nearer to the original.
+    pub steps: Option<usize>,
+    /// What is left out.
+    pub without: Without,
+    /// Zeros in the weights that stay: their pattern, and their share of all weights of linear operators.
+    pub masks: Option<(Pattern, f64)>,
+    /// Where measurements are kept; `None` keeps none.
+    pub cache: Option<PathBuf>,
+}
+
+/// Long work, told as it goes.
+pub trait Progress {
+    /// A stage of `steps` steps begins.
+    fn stage(&mut self, name: &str, steps: usize);
+    /// One step is done.
+    fn step(&mut self);
+}
+
+/// What removing classes of one group costs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CurveReport {
+    /// An axis of the group.
+    pub axis: String,
+    /// Number of classes.
+    pub classes: usize,
+    /// How many are removed, 0 where nothing was asked for.
+    pub removed: usize,
+    /// Number removed, and the error of the outputs that was measured then, a share of their variance.
+    pub measured: Vec<(usize, f64)>,
+}
+
+/// What calibration found and did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Calibrated {
+    /// Samples used.
+    pub samples: usize,
+    /// Steps to the budget.
+    pub steps: usize,
+    /// Squared error of the outputs on samples that did not choose the damping, a share of their variance.
+    pub output_error: f64,
+    /// The same, cut but not compensated.
+    pub output_error_cut: f64,
+    /// Samples on which that was measured.
+    pub judged_on: usize,
+    /// Share of zeros in the weights of linear operators.
+    pub zeros: f64,
+    /// Groups, at the first step.
+    pub curves: Vec<CurveReport>,
+    /// Operators fitted again, at the last step.
+    pub layers: Vec<Refitted>,
+    /// Peak memory of the process in bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+}
+
+/// Opens calibration data for a model.
+///
+/// # Errors
+/// Those of the data, `D001` to `D004`; `X001` where the model cannot be executed.
+pub fn samples(
+    module: &Module,
+    files: &[String],
+    recipe: &Recipe,
+    batch: usize,
+    threads: usize,
+) -> Result<(Samples, Vec<Box<Diagnostic>>)> {
+    let (model, _) = Module::from_graph(inlined(&module.graph)).export();
+    let executor = Executor::from_bytes(&model.encode())?;
+    let set = InputSet::open(&parse_data_args(files)?, executor.inputs(), recipe)?;
+    let threads = match threads {
+        0 => std::thread::available_parallelism().map_or(1, Into::into),
+        n => n,
+    };
+    let fixed = executor.fixed_batch();
+    let samples = Samples::new(&set, fixed.unwrap_or(batch), fixed.is_some(), threads)?;
+    if samples.batches.is_empty() {
+        let title = format!("{} samples do not fill a batch of the model", set.samples());
+        return Err(diag(Code::D002, title).at("batch", fixed.unwrap_or(batch).to_string()));
+    }
+    Ok((samples, set.warnings()))
+}
+
+/// The graph with the data of its weights in itself.
+fn inlined(graph: &Graph) -> Graph {
+    let mut out = graph.clone();
+    for v in graph.value_ids() {
+        if let Some(t) = graph.init(v) {
+            out.set_init(v, t.clone());
+        }
+    }
+    out
+}
+
+/// The error curves of all groups of a model.
+///
+/// # Errors
+/// Those of the engine and of the data.
+pub fn sensitivity(
+    analyzed: &Analyzed,
+    request: &Request,
+    calibration: &Calibration,
+    progress: &mut dyn Progress,
+) -> Result<Vec<CurveReport>> {
+    let run = Run::new(analyzed, request, calibration)?;
+    let view = run.first()?;
+    let curves = run.curves(&view, true, progress)?;
+    let none = vec![0; curves.len()];
+    Ok(run.reports(&view.coupling, &curves, &none))
+}
+
+/// The whole way from an analysed model and samples to a smaller model.
+///
+/// # Errors
+/// `P001` where the budget cannot be met, and those of the engine and of the data.
+pub fn prune(
+    analyzed: &Analyzed,
+    request: &Request,
+    calibration: &Calibration,
+    progress: &mut dyn Progress,
+) -> Result<(Pruned, Calibrated)> {
+    let run = Run::new(analyzed, request, calibration)?;
+    let first = run.first()?;
+    let cut = !request.budget.limits.is_empty();
+    let curves = if cut { run.curves(&first, false, progress)? } else { Vec::new() };
+    let tries = match calibration.steps {
+        Some(n) => vec![n.max(1)],
+        None if cut && !calibration.without.compensation => vec![1, 2],
+        None => vec![1],
+    };
+    let mut best: Option<(Calibrated, State)> = None;
+    for steps in tries {
+        let found = run.attempt(&first, &curves, steps, progress)?;
+        if best.as_ref().is_none_or(|b| found.0.output_error < b.0.output_error) {
+            best = Some(found);
+        }
+    }
+    let Some((mut report, state)) = best else { unreachable!("at least one number of steps is tried") };
+    report.peak_memory = peak_memory();
+    let plan = state.plan(&analyzed.coupling);
+    Ok((analyzed.finished(state.graph, plan, &request.dims)?, report))
+}
+
+/// Peak memory of this process in bytes; known on Linux.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// The user's folder for what was measured.
+pub fn default_cache() -> Option<PathBuf> {
+    cache::folder()
+}

@@ -1,0 +1,293 @@
+//! One run of calibrated pruning.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use secateur_coupling::Coupling;
+use secateur_diag::Result;
+use secateur_ir::Graph;
+use secateur_prune::calib::curves::{self, Curve};
+use secateur_prune::calib::linear::linears;
+use secateur_prune::calib::measure::Reference;
+use secateur_prune::calib::pattern::Pattern;
+use secateur_prune::calib::refit::{self, Masks, Refitted};
+use secateur_prune::calib::state::State;
+use secateur_prune::calib::statistics::{self, Known};
+use secateur_prune::calib::{allot, share, wanda};
+use secateur_prune::{Amount, Budget, CostModel, Limit, Plan, Scope, allocate, score, unreachable};
+
+use super::{Calibrated, Calibration, CurveReport, Progress, Rating};
+use crate::cache::Entry;
+use crate::prune::{Analyzed, Request, bound, pins};
+
+/// Samples on which outputs are measured for the sensitivity of each group.
+const SENSITIVITY_SAMPLES: usize = 96;
+/// Samples on which results are compared with the original.
+const JUDGED_SAMPLES: usize = 128;
+
+/// One step's view of the graph.
+pub struct View {
+    graph: Graph,
+    pub coupling: Coupling,
+    costs: CostModel,
+    allowed: Vec<bool>,
+}
+
+pub struct Run<'a> {
+    analyzed: &'a Analyzed,
+    request: &'a Request,
+    calibration: &'a Calibration,
+    /// The samples on which groups are measured.
+    sensitivity: Reference<'a>,
+    /// And those on which results are.
+    judge: Reference<'a>,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(analyzed: &'a Analyzed, request: &'a Request, calibration: &'a Calibration) -> Result<Self> {
+        let samples = &calibration.samples;
+        let graph = &analyzed.module.graph;
+        let held: Vec<usize> = (0..samples.batches.len()).filter(|b| samples.held_out(*b)).collect();
+        let judged = match held.is_empty() {
+            true => samples.spread(JUDGED_SAMPLES),
+            false => held[..JUDGED_SAMPLES.div_ceil(samples.len_of(0).max(1)).min(held.len())].to_vec(),
+        };
+        Ok(Self {
+            sensitivity: Reference::new(graph, samples, samples.spread(SENSITIVITY_SAMPLES))?,
+            judge: Reference::new(graph, samples, judged)?,
+            analyzed,
+            request,
+            calibration,
+        })
+    }
+
+    pub fn first(&self) -> Result<View> {
+        let (graph, coupling) = (self.analyzed.module.graph.clone(), self.analyzed.coupling.clone());
+        let allowed = self.request.selection.groups(&graph, &coupling)?;
+        Ok(View { costs: self.analyzed.costs.clone(), graph, coupling, allowed })
+    }
+
+    fn view(&self, graph: &Graph) -> Result<View> {
+        let coupling = secateur_coupling::analyze(graph, &pins(graph, &self.request.pins)?)?;
+        let costs = CostModel::new(&bound(graph, &self.request.dims)?, &coupling)?;
+        let allowed = self.request.selection.groups(graph, &coupling)?;
+        Ok(View { graph: graph.clone(), coupling, costs, allowed })
+    }
+
+    /// Orders of all groups, and the outputs' errors where they matter.
+    pub fn curves(&self, view: &View, always: bool, progress: &mut dyn Progress) -> Result<Vec<Curve>> {
+        let c = self.calibration;
+        let measured = always || (c.scope.is_none() && !c.without.sensitivity);
+        let what = format!("{:?} {measured} {:?} {:?}", c.rating, self.request.criterion, view.allowed);
+        let entry = c.cache.as_ref().map(|f| Entry::new(f, &view.graph, &c.samples, &what));
+        let fits = |curves: &Vec<Curve>| {
+            curves.iter().all(|c| {
+                view.coupling.groups.get(c.group).is_some_and(|g| g.classes.len() == c.order.classes.len())
+            })
+        };
+        if let Some(kept) = entry.as_ref().and_then(Entry::read).filter(fits) {
+            return Ok(kept);
+        }
+        let (graph, coupling) = (&view.graph, &view.coupling);
+        let known = match measured || c.rating != Rating::Weights {
+            true => self.known(view, &curves::wanted(graph, coupling, &view.allowed), progress)?,
+            false => Vec::new(),
+        };
+        let by_weight = score(graph, coupling, self.request.criterion)?;
+        let mut curves = match c.rating {
+            Rating::Obs => {
+                progress.stage("order of removal", coupling.groups.len());
+                curves::orders(graph, coupling, &view.allowed, &known, &by_weight, &mut || progress.step())
+            }
+            Rating::Wanda => {
+                let scores = wanda::score(graph, coupling, &known);
+                let either: Vec<_> = scores.iter().zip(&by_weight).map(|(a, b)| a.or(*b)).collect();
+                curves::from_scores(coupling, &view.allowed, &either)
+            }
+            Rating::Weights => curves::from_scores(coupling, &view.allowed, &by_weight),
+        };
+        if measured {
+            progress.stage("sensitivity", 3 * curves.len());
+            let step = &mut || progress.step();
+            curves::measure(graph, coupling, &known, &mut curves, &self.sensitivity, step)?;
+        }
+        if let Some(entry) = entry {
+            entry.write(&curves);
+        }
+        Ok(curves)
+    }
+
+    fn known(
+        &self,
+        view: &View,
+        wanted: &FxHashSet<secateur_ir::ValueId>,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<Known>> {
+        progress.stage("statistics", wanted.len());
+        statistics::gather(&view.graph, &self.calibration.samples, wanted, &mut |_| progress.step())
+    }
+
+    /// What goes from a view so that a budget holds.
+    fn plan(&self, view: &View, curves: &[Curve], budget: &Budget) -> Result<Plan> {
+        if budget.limits.iter().any(|(l, _)| *l == Limit::Macs) {
+            view.costs.macs_known().map_err(|e| self.analyzed.with_dims(e))?;
+        }
+        let selection = &self.request.selection;
+        if let Some(scope) = self.calibration.scope {
+            let scores = curves::scores(&view.coupling, curves);
+            return allocate(&view.graph, &view.coupling, &view.costs, &scores, budget, scope, selection);
+        }
+        match allot::allot(&view.coupling, curves, &view.costs, budget, selection)? {
+            Ok(removed) => Ok(allot::plan(&view.coupling, curves, &removed)),
+            Err(least) => Err(unreachable(&view.coupling, curves.len(), budget, &least, &view.costs.whole())),
+        }
+    }
+
+    /// The final limits in figures, and those of the way there.
+    fn budgets(&self, steps: usize) -> Vec<Budget> {
+        let whole = self.analyzed.costs.whole();
+        let last = self.analyzed.of_file(&self.request.budget);
+        let part = |step: usize| {
+            let way = step as f64 / steps as f64;
+            let limit = |&(l, a): &(Limit, Amount)| {
+                let (all, end) = (l.of(&whole).max(1) as f64, a.of(l.of(&whole)).max(1) as f64);
+                let now = if step == steps { end } else { all * (end / all).min(1.0).powf(way) };
+                (l, Amount::Absolute(now as u64))
+            };
+            Budget { limits: last.limits.iter().map(limit).collect() }
+        };
+        (1..=steps).map(part).collect()
+    }
+
+    pub fn attempt(
+        &self,
+        first: &View,
+        curves: &[Curve],
+        steps: usize,
+        progress: &mut dyn Progress,
+    ) -> Result<(Calibrated, State)> {
+        let original = &self.analyzed.module.graph;
+        let mut state = State::new(original);
+        let mut report = Calibrated {
+            samples: self.calibration.samples.len(),
+            steps,
+            output_error: 0.0,
+            output_error_cut: 0.0,
+            judged_on: self.judge.samples(),
+            zeros: 0.0,
+            curves: Vec::new(),
+            layers: Vec::new(),
+            peak_memory: None,
+        };
+        for (step, budget) in self.budgets(steps).iter().enumerate() {
+            if !budget.limits.is_empty() {
+                let later;
+                let (view, curves) = if step == 0 {
+                    (first, curves.to_vec())
+                } else {
+                    later = self.view(&state.graph)?;
+                    let curves = self.curves(&later, false, progress)?;
+                    (&later, curves)
+                };
+                let plan = self.plan(view, &curves, budget)?;
+                state.cut(&view.coupling, &plan)?;
+                if step == 0 {
+                    let gone: FxHashSet<u32> = plan.removed.iter().copied().collect();
+                    let count = |c: &Curve| {
+                        view.coupling.groups[c.group].classes.iter().filter(|k| gone.contains(k)).count()
+                    };
+                    let removed: Vec<usize> = curves.iter().map(count).collect();
+                    report.curves = self.reports(&view.coupling, &curves, &removed);
+                }
+            }
+            let last = step + 1 == steps;
+            if last {
+                report.output_error_cut = self.judge.error(&state.graph)?;
+            }
+            report.layers = self.compensate(&mut state, last, progress)?;
+        }
+        report.output_error = self.judge.error(&state.graph)?;
+        report.zeros = zeros(&state.graph);
+        Ok((report, state))
+    }
+
+    fn compensate(
+        &self,
+        state: &mut State,
+        last: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<Refitted>> {
+        let (c, w) = (self.calibration, self.calibration.without);
+        let masks = match c.masks.filter(|_| last) {
+            Some((pattern, sparsity)) => Some(self.masks(&state.graph, pattern, sparsity, progress)?),
+            None => None,
+        };
+        if w.compensation && w.repair && masks.is_none() {
+            return Ok(Vec::new());
+        }
+        let options = refit::Options {
+            sums: !w.sums,
+            rounds: if w.rectifiers { 0 } else { refit::Options::default().rounds },
+            fit: !w.compensation,
+            masks,
+        };
+        let mut graph = state.graph.clone();
+        progress.stage("compensation", linears(&graph).len());
+        let kept = |v, a| state.kept(v, a);
+        let original = &self.analyzed.module.graph;
+        let done = &mut |_| progress.step();
+        let layers = refit::compensate(original, &mut graph, &kept, &c.samples, &options, done)?;
+        state.graph = graph;
+        Ok(layers)
+    }
+
+    /// How many zeros each layer gets.
+    fn masks(
+        &self,
+        graph: &Graph,
+        pattern: Pattern,
+        sparsity: f64,
+        progress: &mut dyn Progress,
+    ) -> Result<Masks> {
+        let all = linears(graph);
+        let total = all.iter().filter_map(|l| graph.init(l.weight)).map(secateur_ir::Tensor::len).sum();
+        let view = self.view(graph)?;
+        let known = self.known(&view, &all.iter().map(|l| l.weight).collect(), progress)?;
+        let density = if self.calibration.scope == Some(Scope::Layer) {
+            let maskable = known.iter().filter(|k| share::maskable(graph, k));
+            maskable.map(|k| (k.linear.weight, 1.0 - sparsity)).collect::<FxHashMap<_, _>>()
+        } else {
+            progress.stage("zeros by layer", 4 * known.len());
+            let threads = self.calibration.samples.threads;
+            let step = &mut || progress.step();
+            let layers = share::layers(graph, &known, pattern, &self.sensitivity, threads, step)?;
+            share::densities(&layers, pattern, total, sparsity)
+        };
+        Ok(Masks { pattern, density })
+    }
+
+    pub fn reports(&self, coupling: &Coupling, curves: &[Curve], removed: &[usize]) -> Vec<CurveReport> {
+        let graph = &self.analyzed.module.graph;
+        let name = |c: &Curve| {
+            let rows = &coupling.groups[c.group].footprint;
+            let axes = rows.iter().flat_map(|(r, _)| &coupling.rows[*r as usize].axes);
+            let weight = axes.clone().find(|(v, _)| graph.init(*v).is_some());
+            weight
+                .or_else(|| axes.clone().next())
+                .map_or(String::new(), |&a| secateur_coupling::describe_axis(graph, a))
+        };
+        let report = |(c, &removed): (&Curve, &usize)| CurveReport {
+            axis: name(c),
+            classes: c.order.classes.len(),
+            removed,
+            measured: c.measured.clone(),
+        };
+        curves.iter().zip(removed).map(report).collect()
+    }
+}
+
+/// Share of zeros in the weights of linear operators.
+fn zeros(graph: &Graph) -> f64 {
+    let weights = linears(graph).into_iter().filter_map(|l| graph.init(l.weight)?.to_f32());
+    let (zero, all) = weights
+        .fold((0usize, 0usize), |(z, n), w| (z + w.iter().filter(|x| **x == 0.0).count(), n + w.len()));
+    zero as f64 / all.max(1) as f64
+}

@@ -1,0 +1,204 @@
+//! Options of commands that prune with calibration data.
+
+use std::path::PathBuf;
+
+use indicatif::ProgressBar;
+use secateur_diag::{Code, Result, diag};
+use secateur_prune::Scope;
+use secateur_prune::calib::pattern::Pattern;
+
+use super::Common;
+use super::data::Preparing;
+use super::options::Pruning;
+use crate::calibrated::{self, Calibrated, Calibration, Progress, Rating, Without};
+use crate::prune::{Analyzed, Pruned, Request};
+
+/// Calibration data and what is done with them.
+#[derive(clap::Args, Clone)]
+pub struct Calibrating {
+    /// Unlabelled inputs, samples along the first axis; NAME=FILE.npy for each of several inputs.
+    #[arg(long, value_name = "FILE.npy")]
+    calib: Vec<String>,
+    #[command(flatten)]
+    preparing: Preparing,
+    /// Steps to the budget; without it one and two are tried and what is nearer to the original is kept.
+    #[arg(long, value_name = "N", requires = "calib")]
+    steps: Option<usize>,
+    /// Share of zeros in the weights that stay: 80%. Needs --calib.
+    #[arg(long, value_name = "SHARE", requires = "calib")]
+    sparsity: Option<String>,
+    /// Where zeros may be: unstructured; 2x1, 4x1, 1x4 (outputs by input channels); 2:4, 4:8.
+    #[arg(long, value_name = "PATTERN", default_value = "unstructured", requires = "sparsity")]
+    pattern: String,
+    /// Leave parts of the method out, to see what each brings.
+    #[arg(long, value_name = "PART", value_enum, value_delimiter = ',', requires = "calib")]
+    without: Vec<Part>,
+    /// Samples run at once.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    calib_batch: usize,
+    /// Threads for calibration; 0 for all cores. The result does not depend on it.
+    #[arg(long = "calib-threads", value_name = "N", default_value_t = 0)]
+    threads: usize,
+    /// Keep measurements of sensitivity in this folder; the user's cache folder by default.
+    #[arg(long, value_name = "DIR", requires = "calib")]
+    cache: Option<PathBuf>,
+    /// Neither use nor keep measurements of sensitivity.
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
+}
+
+/// A part of the method.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Outputs are not measured; groups share the budget by their readers' errors.
+    Sensitivity,
+    /// Weights are not fitted again; outputs of layers are scaled and shifted back.
+    Compensation,
+    /// Outputs of layers are not even scaled and shifted back; with compensation only.
+    Repair,
+    /// Targets are each layer's own, not those of the sum behind it.
+    Sums,
+    /// What a rectifier cuts off counts as an error.
+    Rectifiers,
+}
+
+/// A bar for each stage.
+struct Bars<'a> {
+    common: &'a Common,
+    bar: ProgressBar,
+    number: usize,
+}
+
+impl Progress for Bars<'_> {
+    fn stage(&mut self, name: &str, steps: usize) {
+        self.bar.finish_and_clear();
+        self.number += 1;
+        self.bar = self.common.progress(steps as u64, &format!("{}. {name}", self.number));
+    }
+
+    fn step(&mut self) {
+        self.bar.inc(1);
+    }
+}
+
+impl Calibrating {
+    /// Whether there are data.
+    pub fn given(&self) -> bool {
+        !self.calib.is_empty()
+    }
+
+    /// The preparation of every input.
+    ///
+    /// # Errors
+    /// D003.
+    pub fn recipe(&self) -> Result<secateur_exec::Recipe> {
+        self.preparing.recipe()
+    }
+
+    /// Whether zeros are asked for.
+    pub fn masks(&self) -> bool {
+        self.sparsity.is_some()
+    }
+
+    fn calibration(
+        &self,
+        (rating, scope): (Rating, Option<Scope>),
+        analyzed: &Analyzed,
+        common: &Common,
+    ) -> Result<Calibration> {
+        if self.calib_batch == 0 || self.steps == Some(0) {
+            return Err(diag(Code::P005, "--calib-batch and --steps must be positive"));
+        }
+        let masks = match &self.sparsity {
+            Some(text) => Some(masks(&self.pattern, text)?),
+            None => None,
+        };
+        let recipe = self.preparing.recipe()?;
+        let (samples, warnings) =
+            calibrated::samples(&analyzed.module, &self.calib, &recipe, self.calib_batch, self.threads)?;
+        warnings.iter().for_each(|w| common.warn(w));
+        if samples.len() < 32 {
+            common.warn(
+                &diag(Code::D005, format!("{} samples are few to fit weights to", samples.len()))
+                    .help("a few hundred give results that hold on other data"),
+            );
+        }
+        let has = |part| self.without.contains(&part);
+        Ok(Calibration {
+            samples,
+            rating,
+            scope,
+            steps: self.steps,
+            without: Without {
+                sensitivity: has(Part::Sensitivity),
+                compensation: has(Part::Compensation),
+                repair: has(Part::Repair),
+                sums: has(Part::Sums),
+                rectifiers: has(Part::Rectifiers),
+            },
+            masks,
+            cache: match self.no_cache {
+                true => None,
+                false => self.cache.clone().or_else(calibrated::default_cache),
+            },
+        })
+    }
+
+    /// Prunes with the data there are, or with none.
+    ///
+    /// # Errors
+    /// Those of both ways, and P005 for options that need data.
+    pub fn prune(
+        &self,
+        pruning: &Pruning,
+        analyzed: &Analyzed,
+        request: &Request,
+        common: &Common,
+    ) -> Result<(Pruned, Option<Calibrated>)> {
+        if !self.given() {
+            pruning.without_data()?;
+            let plan = analyzed.plan(request)?;
+            return Ok((analyzed.cut(plan, &request.dims)?, None));
+        }
+        let calibration = self.calibration(pruning.with_data(), analyzed, common)?;
+        let mut bars = Bars { common, bar: ProgressBar::hidden(), number: 0 };
+        let result = calibrated::prune(analyzed, request, &calibration, &mut bars);
+        bars.bar.finish_and_clear();
+        result.map(|(p, c)| (p, Some(c)))
+    }
+
+    /// The error curves of all groups.
+    ///
+    /// # Errors
+    /// Those of calibration.
+    pub fn sensitivity(
+        &self,
+        analyzed: &Analyzed,
+        request: &Request,
+        common: &Common,
+    ) -> Result<Vec<calibrated::CurveReport>> {
+        let calibration = self.calibration((Rating::Obs, None), analyzed, common)?;
+        let mut bars = Bars { common, bar: ProgressBar::hidden(), number: 0 };
+        let result = calibrated::sensitivity(analyzed, request, &calibration, &mut bars);
+        bars.bar.finish_and_clear();
+        result
+    }
+}
+
+fn masks(pattern: &str, share: &str) -> Result<(Pattern, f64)> {
+    let pattern = Pattern::parse(pattern)?;
+    let number = |s: &str| s.trim().parse::<f64>().ok();
+    let share = match share.strip_suffix('%') {
+        Some(s) => number(s).map(|n| n / 100.0),
+        None => number(share),
+    };
+    let share = share.filter(|s| *s > 0.0 && *s < 1.0).ok_or_else(|| {
+        diag(Code::P005, "--sparsity takes a share of zeros between none and all").help("as in 80% or 0.8")
+    })?;
+    if share + 1e-9 < pattern.least_sparsity() {
+        let least = 100.0 * pattern.least_sparsity();
+        return Err(diag(Code::P005, format!("{pattern} has {least:.0} % zeros by itself"))
+            .help(format!("give --sparsity {least:.0}% or more")));
+    }
+    Ok((pattern, share))
+}
