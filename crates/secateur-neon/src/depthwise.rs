@@ -247,19 +247,19 @@ impl Depthwise {
                 block.fetch(c, &pass, deltas, l + 1, buffer(l + 1));
             }
             for phase in &load.phases {
-                for r in 0..rows {
+                for (r, fresh) in fresh.iter_mut().enumerate() {
                     let Some(ky) = self.tap(ys[l], r) else { continue };
                     let tap = ky * self.0.kernel[1] + column;
                     let (weight, lane) = (V((tap / 4) as u8), (tap % 4) as u32);
                     for v in 0..group.vectors {
                         let input = V(buffer(l).0 + (v * wide + phase) as u8);
-                        if fresh[r] {
+                        if *fresh {
                             c.fmul_e(block.acc(r, v), input, weight, lane);
                         } else {
                             c.fmla_e(block.acc(r, v), input, weight, lane);
                         }
                     }
-                    fresh[r] = false;
+                    *fresh = false;
                 }
                 column = (column + 1) % self.0.kernel[1];
             }
