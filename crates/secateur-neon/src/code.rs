@@ -85,10 +85,32 @@ pub fn listing(code: &Code) -> String {
     for (i, word) in code.bytes.chunks_exact(4).enumerate() {
         let word = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
         let shown = match disarm64::decoder::decode(word) {
-            Some(op) => format!("{op}"),
+            Some(op) => list_name(word).map_or(format!("{op}"), |name| {
+                // The decoder calls every access of a list by the name of the widest.
+                let text = format!("{op}");
+                match text.split_once(char::is_whitespace) {
+                    Some((_, rest)) => format!("{name}\t{rest}"),
+                    None => text,
+                }
+            }),
             None => format!(".word {word:#010x}"),
         };
         text.push_str(&format!("{:5x}  {}\n", 4 * i, shown));
     }
     text
+}
+
+/// The name of a load or store of several whole registers (Arm ARM, C4.1, Advanced SIMD load/store multiple structures).
+fn list_name(word: u32) -> Option<String> {
+    if word & 0xbf20_0000 != 0x0c00_0000 {
+        return None;
+    }
+    let count = match word >> 12 & 15 {
+        0b0000 => 4,
+        0b0100 => 3,
+        0b1000 => 2,
+        0b0010 | 0b0110 | 0b0111 | 0b1010 => 1,
+        _ => return None,
+    };
+    Some(format!("{}{count}", if word >> 22 & 1 == 1 { "ld" } else { "st" }))
 }

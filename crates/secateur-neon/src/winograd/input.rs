@@ -81,15 +81,15 @@ impl Winograd {
         c.ldr_x(PLANE, SP, slots.input);
         c.mov(TO, X(5));
         w.prologue(c);
-        let limit = cut.overlaps(1, self.output.width).then_some(LIMIT);
+        let limit = cut.inner_overlap(self.output.width).then_some(LIMIT);
         c.repeat(CHANNELS, self.input.channels, |c| {
             c.mov(ROW, PLANE);
-            c.repeat(DOWN, cut.rows, |c| {
+            c.repeat(DOWN, cut.strip[0], |c| {
                 c.mov(REGION, ROW);
                 if limit.is_some() {
                     c.add_imm(LIMIT, ROW, 4 * (self.output.width - cut.size[1]) as i64);
                 }
-                c.repeat(ACROSS, cut.count[1], |c| {
+                c.repeat(ACROSS, cut.strip[1], |c| {
                     w.start(c, tile, cut.layout, REGION);
                     for first in (0..a).step_by(copies) {
                         (0..copies).for_each(|copy| drop(columns(c, copy)));

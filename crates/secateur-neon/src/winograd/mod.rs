@@ -43,14 +43,34 @@ struct Cut {
     size: [usize; 2],
     /// Regions down and across.
     count: [usize; 2],
-    /// Rows of regions that are one strip.
-    rows: usize,
+    /// Rows of regions that are one strip, and how many regions of a row.
+    strip: [usize; 2],
 }
+
+/// Transformed tiles and products of a strip take about this much at most: a part of any second-level cache.
+const STRIP_BYTES: usize = 192 << 10;
+/// Regions of a strip, at most: enough for any block of the product.
+const STRIP_REGIONS: usize = 4;
 
 impl Cut {
     /// Tiles of a strip.
     fn tiles(&self) -> usize {
-        4 * self.rows * self.count[1]
+        4 * self.strip[0] * self.strip[1]
+    }
+
+    /// Strips along an axis.
+    fn strips(&self, axis: usize) -> usize {
+        self.count[axis].div_ceil(self.strip[axis])
+    }
+
+    /// Whether a row of a strip, which then is the only one, ends with a region that overlaps the one before.
+    fn inner_overlap(&self, width: usize) -> bool {
+        self.strips(1) == 1 && self.overlaps(1, width)
+    }
+
+    /// Whether the last strip overlaps the one before.
+    fn strips_overlap(&self, axis: usize, extent: usize) -> bool {
+        self.strips(axis) > 1 && !extent.is_multiple_of(self.strip[axis] * self.size[axis])
     }
 
     /// Whether the last region, down or across, overlaps the one before.
@@ -66,6 +86,7 @@ struct Slots {
     input: i64,
     residual: i64,
     strips: i64,
+    columns: i64,
     /// Room for one region between its two passes.
     between: i64,
 }
@@ -82,7 +103,9 @@ impl Winograd {
 
     /// Whether the residual may lie where the output goes: no pixel is computed twice.
     pub fn in_place(&self) -> bool {
-        self.cut().is_ok_and(|c| !c.overlaps(0, self.output.height) && !c.overlaps(1, self.output.width))
+        let image = [self.output.height, self.output.width];
+        self.cut()
+            .is_ok_and(|c| [0, 1].iter().all(|&a| !c.overlaps(a, image[a]) && !c.strips_overlap(a, image[a])))
     }
 
     /// The convolution that it computes.
@@ -105,13 +128,21 @@ impl Winograd {
                 continue;
             }
             let count = [image[0].div_ceil(size[0]), image[1].div_ceil(size[1])];
-            let mut cut = Cut { layout, size, count, rows: 1 };
-            if !cut.overlaps(0, image[0]) {
-                // Enough tiles for the product, few enough for the caches.
-                let rows =
-                    (1..=count[0]).rev().find(|r| count[0].is_multiple_of(*r) && 4 * r * count[1] <= 16);
-                cut.rows = rows.unwrap_or(1);
+            let mut cut = Cut { layout, size, count, strip: [1, 1] };
+            let each = 16 * self.elements() * (self.input.channels + self.output.channels);
+            let most = (STRIP_BYTES / each).clamp(1, STRIP_REGIONS);
+            // Fewest regions, counting those that are computed twice; then the largest strip.
+            let whole = |axis: usize| image[axis] / size[axis];
+            let mut options = Vec::new();
+            for rows in 1..=whole(0).min(most) {
+                for across in (1..=whole(1).min(most)).chain([count[1]]) {
+                    if rows * across <= most {
+                        let total = count[0].div_ceil(rows) * rows * count[1].div_ceil(across) * across;
+                        options.push((total, most - rows * across, [rows, across]));
+                    }
+                }
             }
+            cut.strip = options.into_iter().min().map_or([1, 1], |o| o.2);
             let fewer = |b: &Cut| count[0] * count[1] < b.count[0] * b.count[1];
             if best.as_ref().is_none_or(fewer) {
                 best = Some(cut);
@@ -166,9 +197,17 @@ impl Winograd {
         let product = Product::new(product, m, n)?;
 
         let slots = {
-            let words = i64::from(c.reserve(32));
+            // A multiple of 32, so that neighbours pair up behind it.
+            let words = i64::from(c.reserve(64));
             let between = i64::from(c.reserve(16 * elements as u32));
-            Slots { output: words, input: words + 8, residual: words + 16, strips: words + 24, between }
+            Slots {
+                output: words,
+                input: words + 8,
+                residual: words + 16,
+                strips: words + 24,
+                columns: words + 32,
+                between,
+            }
         };
         let (i, o) = (&self.input, &self.output);
         let first = i.origin as i64 - (self.pad[0] * i.row + self.pad[1]) as i64;
@@ -181,16 +220,30 @@ impl Winograd {
         }
         let mut pools = Vec::new();
         let mut failed = Ok(());
-        let strips = cut.count[0] / cut.rows;
-        repeat_in_memory(&mut c, slots.strips, strips, |c| {
-            failed = self.strip(c, cut, &slots, &product, &mut pools);
-            if strips > 1 {
-                let rest = o.height - cut.size[0];
-                self.next_strip(c, slots.input, i.row, cut, rest, strips, slots.strips);
-                self.next_strip(c, slots.output, o.row, cut, rest, strips, slots.strips);
-                if let Some(r) = self.epilogue.residual {
-                    self.next_strip(c, slots.residual, r.row, cut, rest, strips, slots.strips);
+        let [down, across] = [0, 1].map(|axis| cut.strips(axis));
+        let images: Vec<(i64, usize)> = [(slots.input, i.row), (slots.output, o.row)]
+            .into_iter()
+            .chain(self.epilogue.residual.map(|r| (slots.residual, r.row)))
+            .collect();
+        let last_down = o.height - (cut.strip[0] * cut.size[0]).min(o.height);
+        let last_across = o.width - (cut.strip[1] * cut.size[1]).min(o.width);
+        repeat_in_memory(&mut c, slots.strips, down, |c| {
+            repeat_in_memory(c, slots.columns, across, |c| {
+                failed = self.strip(c, cut, &slots, &product, &mut pools);
+                if across > 1 {
+                    next_strip(c, cut, 1, last_across, slots.columns, &images, &|_| 1);
                 }
+            });
+            if across > 1 {
+                let moved = (last_across + cut.strip[1] * cut.size[1]) as i64;
+                for (slot, _) in &images {
+                    c.ldr_x(X(9), SP, *slot);
+                    c.add_imm(X(9), X(9), -4 * moved);
+                    c.str_x(X(9), SP, *slot);
+                }
+            }
+            if down > 1 {
+                next_strip(c, cut, 0, last_down, slots.strips, &images, &|row| row);
             }
         });
         failed?;
@@ -199,34 +252,6 @@ impl Winograd {
             c.data_behind(|a| pools.iter().for_each(|p| p.literals(a)));
         }
         c.finish(symbol)
-    }
-
-    /// Moves a pointer in memory down by a strip; the step to the last strip may be shorter.
-    #[allow(clippy::too_many_arguments)]
-    fn next_strip(
-        &self,
-        a: &mut Asm,
-        slot: i64,
-        row: usize,
-        cut: &Cut,
-        rest: usize,
-        strips: usize,
-        left: i64,
-    ) {
-        let step = (4 * cut.rows * cut.size[0] * row) as i64;
-        a.ldr_x(X(9), SP, slot);
-        if cut.overlaps(0, self.output.height) {
-            let last = (4 * rest * row) as i64 - step * (strips as i64 - 2);
-            a.ldr_x(X(12), SP, left);
-            a.mov_imm(X(10), step);
-            a.mov_imm(X(11), last);
-            a.cmp_i(X(12), 2);
-            a.csel(X(10), X(11), X(10), Cond::Eq);
-            a.add(X(9), X(9), X(10));
-        } else {
-            a.add_imm(X(9), X(9), step);
-        }
-        a.str_x(X(9), SP, slot);
     }
 
     fn strip(
@@ -251,6 +276,36 @@ impl Winograd {
         });
         failed?;
         self.output_transform(c, cut, slots, pools)
+    }
+}
+
+/// Moves pointers in memory by a strip along an axis, so that the last one begins at pixel `last`; `left` counts the
+/// strips down, and `floats` says how many floats a pixel of the axis is for a row of so many.
+fn next_strip(
+    a: &mut Asm,
+    cut: &Cut,
+    axis: usize,
+    last: usize,
+    left: i64,
+    images: &[(i64, usize)],
+    floats: &dyn Fn(usize) -> usize,
+) {
+    let step = (cut.strip[axis] * cut.size[axis]) as i64;
+    let shorter = last as i64 - step * (cut.strips(axis) as i64 - 2);
+    for (slot, row) in images {
+        let bytes = 4 * floats(*row) as i64;
+        a.ldr_x(X(9), SP, *slot);
+        if shorter == step {
+            a.add_imm(X(9), X(9), step * bytes);
+        } else {
+            a.ldr_x(X(12), SP, left);
+            a.mov_imm(X(10), step * bytes);
+            a.mov_imm(X(11), shorter * bytes);
+            a.cmp_i(X(12), 2);
+            a.csel(X(10), X(11), X(10), Cond::Eq);
+            a.add(X(9), X(9), X(10));
+        }
+        a.str_x(X(9), SP, *slot);
     }
 }
 

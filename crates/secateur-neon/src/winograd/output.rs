@@ -68,18 +68,18 @@ impl Winograd {
         if tile != Tile::Six {
             self.bounds(c);
         }
-        let limit = cut.overlaps(1, self.output.width);
+        let limit = cut.inner_overlap(self.output.width);
         let each = 0..images.len();
         c.repeat(OUTPUTS, self.output.channels, |c| {
             each.clone().for_each(|i| c.mov(ROWS[i], PLANES[i]));
-            c.repeat(DOWN, cut.rows, |c| {
+            c.repeat(DOWN, cut.strip[0], |c| {
                 for i in each.clone() {
                     c.mov(REGIONS[i], ROWS[i]);
                     if limit {
                         c.add_imm(LIMITS[i], ROWS[i], 4 * (self.output.width - cut.size[1]) as i64);
                     }
                 }
-                c.repeat(ACROSS, cut.count[1], |c| {
+                c.repeat(ACROSS, cut.strip[1], |c| {
                     if self.epilogue.bias {
                         c.ld1r(BIASES, BIAS);
                     }

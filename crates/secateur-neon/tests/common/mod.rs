@@ -133,7 +133,8 @@ pub fn same(found: &[f32], expected: &[f32]) {
     }
 }
 
-/// Runs `check` on this many values, the same every time, on the cores in turn, counting instructions.
+/// Runs `check` on this many values, the same every time, on the cores in turn, counting instructions. The variable
+/// `SECATEUR_CASES` says how many times as many.
 pub fn property<S: proptest::strategy::Strategy>(
     cases: u32,
     strategy: S,
@@ -141,7 +142,13 @@ pub fn property<S: proptest::strategy::Strategy>(
 ) {
     use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
     let state = std::cell::RefCell::new((Core::ALL.map(Runner::counting), 0));
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let times = std::env::var("SECATEUR_CASES").ok().and_then(|t| t.parse().ok()).unwrap_or(1);
+    let config = Config {
+        cases: cases * times,
+        failure_persistence: None,
+        max_shrink_iters: 200,
+        ..Config::default()
+    };
     TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
         .run(&strategy, |value| {
             let (runners, turn) = &mut *state.borrow_mut();
