@@ -1,6 +1,6 @@
 //! The code: loops around tiles of pixels, a walk through the table for each.
 
-use super::SparseConv;
+use super::{SparseConv, UNROLL};
 use crate::asm::{Asm, Cond, Then, V, X};
 use crate::conv::{Conv, tiles};
 use crate::counted::{Counted, Made};
@@ -12,6 +12,8 @@ const INPUT: X = X(1);
 const RESIDUAL: X = X(2);
 const TABLE: X = X(3);
 const COUNT: X = X(6);
+/// Taps that are left over.
+const REST: X = X(30);
 const BLOCKS: X = X(7);
 const ACROSS: X = X(8);
 const DOWN: X = X(9);
@@ -66,7 +68,7 @@ struct Registers {
 
 impl Registers {
     fn of(sparse: &SparseConv, groups: &[Group]) -> Registers {
-        let first = (sparse.block * sparse.unroll()).div_ceil(4);
+        let first = (sparse.block * UNROLL).div_ceil(4);
         let most = groups.iter().map(|g| g.vectors).max().unwrap_or(1);
         Registers { first, size: most * sparse.conv.stride[1] }
     }
@@ -160,31 +162,29 @@ impl Code<'_> {
             }
         };
         let whole = outputs / size;
-        let unroll = self.sparse.unroll() as u32;
-        let turns: Vec<u64> = self.sparse.taps.iter().map(|t| u64::from(t.div_ceil(unroll))).collect();
-        let (first, last) = turns.split_at(whole);
+        let (first, last) = self.sparse.taps.split_at(whole);
         c.repeat(BLOCKS, whole, |c| {
-            results[0] = self.block(c, groups, size, (first.iter().sum(), whole as u64));
+            results[0] = self.block(c, groups, size, first);
             step(c, size as i64);
         });
-        if let [turns] = last {
-            results[1] = self.block(c, groups, outputs % size, (*turns, 1));
+        if !last.is_empty() {
+            results[1] = self.block(c, groups, outputs % size, last);
         }
         step(c, -((whole * size) as i64));
         results.into_iter().collect()
     }
 
-    /// The results of `outputs` of a block. `turns` are those of as many such blocks.
+    /// The results of `outputs` of a block. `taps` are those of all blocks that this code is for.
     fn block(
         &mut self,
         c: &mut Counted,
         groups: &[Group],
         outputs: usize,
-        turns: (u64, u64),
+        taps: &[u32],
     ) -> Result<(), Unsupported> {
         let bias = self.conv.epilogue.bias;
         let block = Block { m: outputs, groups, pointers: &PIXELS, weights: TABLE, counter: COUNT, bias };
-        c.ldr_w_post(COUNT, TABLE, 4);
+        c.ldpsw_post(COUNT, REST, TABLE, 8);
         for o in 0..outputs {
             if bias {
                 c.ld1r_post(block.acc(o, 0), TABLE);
@@ -196,22 +196,27 @@ impl Code<'_> {
         if bias && outputs < self.sparse.block {
             c.add_imm(TABLE, TABLE, 4 * (self.sparse.block - outputs) as i64);
         }
-        let (top, end) = (c.label(), c.label());
-        c.cbz(COUNT, end);
-        c.share(turns, |c| {
-            c.bind(top);
-            self.turn(c, &block);
-            c.subs_i(COUNT, COUNT, 1);
-            c.b_if(Cond::Ne, top);
-        });
-        c.bind(end);
+        let sum = |count: &dyn Fn(u32) -> u32| taps.iter().map(|t| u64::from(count(*t))).sum();
+        let fours = sum(&|t| t / UNROLL as u32);
+        let rest = sum(&|t| t % UNROLL as u32);
+        for (counter, unroll, times) in [(COUNT, UNROLL, fours), (REST, 1, rest)] {
+            let (top, end) = (c.label(), c.label());
+            c.cbz(counter, end);
+            c.share((times, taps.len() as u64), |c| {
+                c.bind(top);
+                self.turn(c, &block, unroll);
+                c.subs_i(counter, counter, 1);
+                c.b_if(Cond::Ne, top);
+            });
+            c.bind(end);
+        }
         let ends = Ends { output: OUTPUT, residual: RESIDUAL, pointers: &RESULTS, more: &MORE, spare: 0 };
         self.finished.store(c, &block, &ends, self.deltas, &mut self.pools)
     }
 
-    /// Some taps.
-    fn turn(&self, c: &mut Counted, block: &Block) {
-        let (size, unroll) = (self.sparse.block, self.sparse.unroll());
+    /// So many taps.
+    fn turn(&self, c: &mut Counted, block: &Block, unroll: usize) {
+        let size = self.sparse.block;
         let registers = Registers::of(self.sparse, block.groups);
         load_weights(c, size * unroll);
         for pair in NEXT[..unroll].chunks(2) {

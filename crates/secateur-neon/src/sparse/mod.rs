@@ -13,6 +13,9 @@ use crate::conv::{Conv, reads_on};
 use crate::counted::{Generated, Made};
 use crate::{Core, Unsupported};
 
+/// Taps that the code takes at a time; those that are left over it takes one by one.
+const UNROLL: usize = 4;
+
 /// A convolution by a table of its weights. Columns may have a stride of 1 or 2.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SparseConv {
@@ -36,17 +39,6 @@ impl SparseConv {
     pub fn multiply_adds(&self) -> u64 {
         let taps: u64 = self.taps.iter().map(|t| u64::from(*t)).sum();
         taps * (self.block * self.conv.output.height * self.conv.output.width) as u64
-    }
-
-    /// Taps at a time: as many as cost least with what must be filled up.
-    fn unroll(&self) -> usize {
-        let cost = |unroll: usize| -> usize {
-            let vectors = if self.block == 4 { 4 } else { 8 };
-            let loads = if unroll == 1 { 2 } else { unroll / 2 + self.block * unroll / 4 };
-            let turn = unroll * (2 + self.block * vectors) + loads + 2;
-            self.taps.iter().map(|t| (*t as usize).div_ceil(unroll) * turn).sum()
-        };
-        [4, 2, 1].into_iter().min_by_key(|u| cost(*u)).unwrap_or(4)
     }
 
     fn check(&self) -> Result<(), Unsupported> {

@@ -1,6 +1,6 @@
 //! The table of weights.
 
-use super::SparseConv;
+use super::{SparseConv, UNROLL};
 
 /// A tap of a block of outputs: where it is, in floats from the first, and the weights of the outputs.
 pub(super) struct Tap {
@@ -35,29 +35,24 @@ pub(super) fn taps(sparse: &SparseConv, weights: &[f32]) -> Vec<Vec<Tap>> {
     (0..conv.output.channels).step_by(sparse.block.max(1)).map(block).collect()
 }
 
-/// The way to the first tap; then for each block of outputs the number of its turns, its biases, and for each turn the
-/// weights of its taps and the ways to the next ones. The last turn of a block is filled up with weights of zero.
+/// The way to the first tap; then for each block of outputs how many fours of taps it has and how many taps are left over,
+/// its biases, and for each four, then for each of the others, weights and the ways to the next taps.
 pub(super) fn packed(sparse: &SparseConv, constants: &[&[f32]]) -> Vec<u8> {
-    let unroll = sparse.unroll();
-    let mut all = taps(sparse, constants[0]);
-    for taps in &mut all {
-        if let Some(last) = taps.last().map(|t| t.at) {
-            let size = taps.len().next_multiple_of(unroll);
-            taps.resize_with(size, || Tap { at: last, weights: [0.0; 4] });
-        }
-    }
+    let all = taps(sparse, constants[0]);
     let places: Vec<usize> = all.iter().flatten().map(|t| t.at).collect();
     let mut bytes = Vec::new();
     bytes.extend((4 * places.first().copied().unwrap_or(0) as u32).to_le_bytes());
     let mut place = 0;
     for (b, taps) in all.iter().enumerate() {
-        bytes.extend((taps.len().div_ceil(unroll) as u32).to_le_bytes());
+        let (fours, rest) = (taps.len() / UNROLL, taps.len() % UNROLL);
+        [fours, rest].iter().for_each(|n| bytes.extend((*n as u32).to_le_bytes()));
         if sparse.conv.epilogue.bias {
             for o in b * sparse.block..(b + 1) * sparse.block {
                 bytes.extend(constants[1].get(o).copied().unwrap_or(0.0).to_le_bytes());
             }
         }
-        for turn in taps.chunks(unroll) {
+        let (whole, left) = taps.split_at(fours * UNROLL);
+        for turn in whole.chunks(UNROLL).chain(left.chunks(1)) {
             for tap in turn {
                 tap.weights[..sparse.block].iter().for_each(|w| bytes.extend(w.to_le_bytes()));
             }
