@@ -4,7 +4,8 @@ use std::fmt;
 
 macro_rules! codes {
     ($($code:ident $summary:literal $page:literal)*) => {
-        /// Stable codes of messages. `L` load, `G` graph, `S` shape, `P` prune, `X` execute, `D` data, `T` target.
+        /// Stable codes of messages. `L` load, `G` graph, `S` shape, `P` prune, `X` execute, `D` data, `T` target,
+        /// `C` code.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code { $(#[doc = $summary] $code,)* }
         impl Code {
@@ -57,4 +58,8 @@ codes! {
     D005 "the calibration data are few or poor" "Fewer samples than weights can be fitted to, or samples that hardly differ; the result is damped towards the original weights."
     T001 "unknown target" "The target's name is not in the list that `secateur targets` prints."
     T002 "invalid target file" "A target file is malformed or misses a field."
+    C001 "no code can be made for an operator" "The code generator has no lowering for the operator, or not for this form of it. The model itself is fine: write only the .onnx, or run that part elsewhere."
+    C002 "a size is not fixed" "Machine code needs every size but the batch as a number; give it with --dim NAME=N."
+    C003 "samples of a batch are not independent" "A dynamic batch is compiled as a loop over samples, but an operator reaches across them; compile for a fixed batch with --dim NAME=1."
+    C004 "the object file cannot be made" "An internal check of the code generator failed; please report it with the model."
 }

@@ -8,6 +8,7 @@
 mod argmax;
 pub mod asm;
 mod block;
+mod border;
 mod code;
 mod conv;
 mod conv_transpose;
@@ -34,6 +35,7 @@ mod window;
 mod winograd;
 
 pub use argmax::ArgMax;
+pub use border::Border;
 pub use code::{Code, FrameInfo, Relocation, RelocationKind, Saved, Unsupported, listing};
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
@@ -68,6 +70,8 @@ families! {
     Winograd(winograd::Winograd),
     /// Copies a run of floats (the smallest kernel there is: a model for the others).
     CopyRun(copy_run::CopyRun),
+    /// Zeros around planes.
+    Border(border::Border),
     /// Elementwise: maps, broadcasting, strided copies, casts.
     Map(map::Map),
     /// Sums, products and extrema over axes.
