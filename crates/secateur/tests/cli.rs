@@ -141,10 +141,14 @@ fn compile_writes_a_folder() {
     let (desk, resnet) = desk();
     let run = desk.done(&format!("compile {resnet} --target rpi4 -o new/deep --macs 50% --scale 1/255"));
     assert!(run.out.contains("wrote new/deep/fashion_resnet20.onnx"), "{}", run.out);
-    assert_eq!(names(&desk.path("new/deep")), ["fashion_resnet20.onnx", "report.json"]);
+    let files = ["h", "o", "onnx", "py", "rs"].map(|e| format!("fashion_resnet20.{e}"));
+    let more = ["libfashion_resnet20.a".to_owned(), "report.json".to_owned()];
+    assert_eq!(names(&desk.path("new/deep")), [files.as_slice(), &more].concat());
     let report = std::fs::read_to_string(desk.path("new/deep/report.json")).unwrap();
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!((&report["target"], &report["model"]), (&"rpi4".into(), &"fashion_resnet20.onnx".into()));
+    let layers = report["code"]["layers"].as_array().unwrap();
+    assert!(layers.iter().all(|l| l["kernel"].is_string() && l["instructions"].as_u64().is_some_and(|n| n > 0)));
     let share = |k: &str| {
         report["prune"]["after"][k].as_f64().unwrap() / report["prune"]["before"][k].as_f64().unwrap()
     };
@@ -154,7 +158,8 @@ fn compile_writes_a_folder() {
         assert_eq!(d[0] % 8, 0, "{name}: {d:?}");
     }
     // Without a budget the model is written at its size.
-    desk.done(&format!("compile {resnet} --target rpi-zero-2w -o whole"));
+    desk.done(&format!("compile {resnet} --target rpi-zero-2w -o whole --onnx-only"));
+    assert_eq!(names(&desk.path("whole")), ["fashion_resnet20.onnx", "report.json"]);
     let whole = convolutions(&secateur::open(&desk.path("whole/fashion_resnet20.onnx")).unwrap());
     assert_eq!(whole, convolutions(&secateur::open(&fixture("fashion_resnet20.onnx")).unwrap()));
 }

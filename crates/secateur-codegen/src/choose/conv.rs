@@ -1,7 +1,7 @@
 //! Convolutions: dense planes, one pixel as a product of a row and a matrix.
 
 use secateur_diag::Result;
-use secateur_neon::{self as neon, Activation, Epilogue};
+use secateur_neon::{self as neon, Activation, Epilogue, Tile};
 
 use super::elementwise::{activation, chain};
 use super::operands::Operands;
@@ -9,6 +9,9 @@ use super::{Candidate, Cx};
 use crate::op::Conv;
 use crate::program::Step;
 use crate::view::View;
+
+/// Sparse kernels are tried below this share of weights that are not zero.
+const MOST_SPARSE: f64 = 0.75;
 
 pub fn candidates(cx: &Cx, step: &Step, c: &Conv) -> Result<Vec<Candidate>> {
     let mut out = Vec::new();
@@ -56,16 +59,35 @@ fn planes(cx: &Cx, step: &Step, c: &Conv) -> Result<Vec<Candidate>> {
         operands.push(1);
         operands_at.push(at);
     }
-    let same = epilogue.residual == Some(output) && residual_at == Some(output_at) && conv.in_place();
-    Ok(vec![Candidate {
-        label: "dense".into(),
-        spec: conv.into(),
-        operands,
-        constants,
+    let over = epilogue.residual == Some(output) && residual_at == Some(output_at);
+    let candidate = |label: &str, spec: neon::KernelSpec, in_place: bool| Candidate {
+        label: label.into(),
+        spec,
+        operands: operands.clone(),
+        constants: constants.clone(),
         output_at,
-        operands_at,
-        in_place: if same { vec![1] } else { vec![] },
-    }])
+        operands_at: operands_at.clone(),
+        in_place: if over && in_place { vec![1] } else { vec![] },
+    };
+    let mut all = vec![candidate("dense", conv.into(), conv.in_place())];
+    for tile in Tile::ALL {
+        if let Some(w) = neon::Winograd::of(&conv, tile) {
+            let m = tile.outputs();
+            all.push(candidate(&format!("winograd F({m},3)"), w.into(), w.in_place()));
+        }
+    }
+    if let Some(d) = neon::Depthwise::of(&conv) {
+        all.push(candidate("depthwise", d.into(), d.in_place()));
+    }
+    // Above this density a table has never been seen to win; it takes time to try.
+    let density = c.weights.iter().filter(|w| **w != 0.0).count() as f64 / c.weights.len().max(1) as f64;
+    if density < MOST_SPARSE && c.groups == 1 {
+        for block in [1, 2, 4] {
+            let sparse = neon::SparseConv::new(conv, block, &c.weights);
+            all.push(candidate(&format!("sparse {block}x1"), sparse.into(), conv.in_place()));
+        }
+    }
+    Ok(all)
 }
 
 /// Transposed convolution.

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use secateur_codegen::bundle::{self, Bundle, Options};
 use secateur_diag::{Code, Result, diag};
+use secateur_ir::Graph;
+use secateur_neon::Core;
 use secateur_target::Target;
 use serde::Serialize;
 
@@ -10,7 +13,7 @@ use super::calib::Calibrating;
 use super::options::{Dims, Pruning};
 use super::{Common, Outcome};
 use crate::output::write_atomically;
-use crate::report::PruneReport;
+use crate::report::{PruneReport, count};
 
 /// Arguments of `compile`.
 #[derive(clap::Args)]
@@ -29,6 +32,15 @@ pub struct Args {
     dims: Dims,
     #[command(flatten)]
     calibrating: Calibrating,
+    /// Write the smaller model and the report only, no machine code.
+    #[arg(long)]
+    onnx_only: bool,
+    /// Bytes of code up to which every layer has a function of its own, named after it; beyond, equal layers share.
+    #[arg(long, value_name = "BYTES", default_value_t = bundle::CODE_BUDGET)]
+    code_budget: usize,
+    /// Print the lowered program.
+    #[arg(long)]
+    lowered: bool,
 }
 
 #[derive(Serialize)]
@@ -37,6 +49,39 @@ struct Report {
     model: String,
     preparation: serde_json::Value,
     prune: PruneReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<bundle::Report>,
+}
+
+/// The machine code, made before anything is written.
+fn code(
+    a: &Args,
+    target: &Target,
+    graph: &Graph,
+    name: &str,
+    dims: Vec<(String, usize)>,
+) -> Result<Option<Bundle>> {
+    if a.onnx_only {
+        return Ok(None);
+    }
+    let unknown = || diag(Code::T002, format!("there are no kernels for the core {}", target.core));
+    let core = Core::from_name(&target.core).ok_or_else(unknown)?;
+    let target = target.name.clone();
+    let options = Options { name: name.to_owned(), target, core, dims, code_budget: a.code_budget };
+    bundle::compile(graph, &options).map(Some).map_err(|e| match e.help {
+        None if e.code == Code::C001 => e.help("--onnx-only writes the model without machine code"),
+        _ => e,
+    })
+}
+
+/// What a user wants to know of the code.
+fn summary(r: &bundle::Report) -> String {
+    let row = |what: &str, n: usize, why: String| format!("{what:<9} {:>14}  {why}\n", count(Some(n as u64)));
+    let over = 100.0 * r.workspace_bytes as f64 / r.workspace_bound.max(1) as f64 - 100.0;
+    row("executed", r.instructions as usize, format!("instructions a sample on {}, estimated", r.core))
+        + &row("code", r.code_bytes, "bytes".into())
+        + &row("constants", r.constant_bytes, "bytes".into())
+        + &row("workspace", r.workspace_bytes, format!("bytes, {over:.1} % above the lower bound"))
 }
 
 pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
@@ -48,13 +93,14 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let (pruned, calibrated) = a.calibrating.prune(&a.pruning, &analyzed, &request, common)?;
     let missed = a.pruning.missed(&request, &analyzed, &pruned)?;
     common.passes(&analyzed.passes);
+    let name = a.model.file_stem().map_or("model".into(), |s| s.to_string_lossy().into_owned());
+    let bundle = code(a, &target, &pruned.module.graph, &name, request.dims.clone())?;
     let failed = |e: std::io::Error| {
         diag(Code::L007, "the folder cannot be made")
             .at("reason", e.to_string())
             .at("folder", a.output.display().to_string())
     };
     std::fs::create_dir_all(&a.output).map_err(failed)?;
-    let name = a.model.file_stem().map_or("model".into(), |s| s.to_string_lossy().into_owned());
     let path = a.output.join(format!("{name}.onnx"));
     if path.canonicalize().ok().is_some_and(|p| Some(p) == a.model.canonicalize().ok()) {
         return Err(diag(Code::L007, "the output would replace the model itself")
@@ -65,12 +111,24 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
         model: format!("{name}.onnx"),
         preparation: serde_json::json!(preparation),
         prune: PruneReport::new(&analyzed, &pruned, calibrated),
+        code: bundle.as_ref().map(|b| b.report.clone()),
     };
     let (model, external) = pruned.module.export();
     model.save(&path, &external)?;
     write_atomically(&a.output.join("report.json"), format!("{:#}\n", serde_json::json!(report)).as_bytes())?;
     common.say(&format!("target {} ({})\n{}", target.name, target.title, report.prune.table()));
     common.say(&format!("wrote {}\n", path.display()));
+    if let Some(b) = &bundle {
+        for (name, bytes) in &b.files {
+            let path = a.output.join(name);
+            write_atomically(&path, bytes)?;
+            common.say(&format!("wrote {}\n", path.display()));
+        }
+        common.say(&summary(&b.report));
+        if a.lowered {
+            common.say(&secateur_codegen::print::program(&b.program));
+        }
+    }
     common.give(&report);
     Ok(missed.map_or(Outcome::Done, Outcome::Missed))
 }
