@@ -21,9 +21,9 @@ const POOL: X = X(10);
 /// Bytes to the next taps.
 const NEXT: [X; 4] = [X(11), X(12), X(13), X(14)];
 const STEPS: [X; 1] = [X(15)];
-const PIXELS: [X; 4] = [X(19), X(20), X(21), X(22)];
-const RESULTS: [X; 4] = [X(23), X(24), X(25), X(26)];
-const MORE: [X; 4] = [X(27), X(28), X(5), X(17)];
+const PIXELS: [X; 8] = [X(19), X(20), X(21), X(22), X(23), X(24), X(25), X(26)];
+/// Of the residual, then of the output; the ways to the next taps are not needed then.
+const RESULTS: [X; 8] = [X(5), X(17), X(27), X(28), X(11), X(12), X(13), X(14)];
 
 /// The code for tiles of `vectors`.
 pub(super) fn emit(
@@ -33,15 +33,18 @@ pub(super) fn emit(
     symbol: &str,
 ) -> Result<Made, Unsupported> {
     let conv = sparse.conv.flat();
-    let mut all = tiles::cut(conv.output.height, conv.output.width, vectors);
-    let most = if conv.stride[1] == 1 { 4 } else { 1 };
+    let mut all = tiles::cut_high(conv.output.height, conv.output.width, vectors, PIXELS.len());
+    let most = 4 / conv.stride[1];
     for tile in &mut all {
         tile.groups = tile.groups.iter().flat_map(|g| at_most(g, most)).collect();
         let n: usize = tile.groups.iter().map(|g| g.vectors).sum();
         let code = Registers::of(sparse, &tile.groups);
         // In order, a load must have time: while one set of pixels is used another comes.
         let sets = if core == Core::A53 { 2 } else { 1 };
-        if tile.groups.len() > PIXELS.len() || code.first + sets * code.size + sparse.block * n > 32 {
+        // A residual is loaded for all vectors of an output at once.
+        let residual = if conv.epilogue.residual.is_some() { n } else { 0 };
+        let below = residual.max(code.first + sets * code.size);
+        if tile.groups.len() > PIXELS.len() || below + sparse.block * n > 32 {
             return Err(Unsupported::new("more registers than there are"));
         }
     }
@@ -210,7 +213,10 @@ impl Code<'_> {
             });
             c.bind(end);
         }
-        let ends = Ends { output: OUTPUT, residual: RESIDUAL, pointers: &RESULTS, more: &MORE, spare: 0 };
+        if self.conv.stride[1] == 2 {
+            in_order(c, &block);
+        }
+        let ends = Ends { output: OUTPUT, residual: RESIDUAL, pointers: &RESULTS, more: &RESULTS, spare: 0 };
         self.finished.store(c, &block, &ends, self.deltas, &mut self.pools)
     }
 
@@ -256,6 +262,22 @@ impl Code<'_> {
     }
 }
 
+/// Puts the results of pairs of vectors, whose pixels come in turns, in order.
+fn in_order(a: &mut Asm, block: &Block) {
+    for o in 0..block.m {
+        let mut vector = 0;
+        for group in block.groups {
+            if group.vectors == 2 {
+                let [even, odd] = [0, 1].map(|v| block.acc(o, vector + v));
+                a.zip1(V(0), even, odd);
+                a.zip2(odd, even, odd);
+                a.mov_v(even, V(0));
+            }
+            vector += group.vectors;
+        }
+    }
+}
+
 /// So many weights from the table into the first registers.
 fn load_weights(a: &mut Asm, count: usize) {
     match count {
@@ -271,7 +293,9 @@ fn load_weights(a: &mut Asm, count: usize) {
 fn pixels_of(a: &mut Asm, group: &Group, stride: usize, first: V, pixels: X, next: X) {
     match (group.lanes, stride) {
         (4, 1) => a.ld1_list(first, group.vectors, pixels, Then::By(next)),
-        (4, _) => a.ldn(first, 2, pixels, Then::By(next)),
+        // Every other pixel: of one vector in one register of two, of two in two registers of four, which share their
+        // pixels in turns.
+        (4, _) => a.ldn(first, 2 * group.vectors, pixels, Then::By(next)),
         (lanes, _) => {
             for lane in 0..lanes as u32 {
                 a.ld1_e(first, lane, pixels);
