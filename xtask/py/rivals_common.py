@@ -187,7 +187,7 @@ def walk(model, x, hook=None):
                 outputs = outputs if other is None else (other,)
             env.update(zip(node.output, outputs))
             for name in node.input:
-                if last[name] == i and name != final:
+                if last.get(name) == i and name != final:
                     env[name] = None
     return env[final]
 
@@ -225,6 +225,8 @@ def evaluate(node, v):
         return (v[0] + v[1] if op == "Add" else v[0] * v[1],)
     if op == "GlobalAveragePool":
         return (v[0].mean((2, 3), keepdim=True),)
+    if op == "AveragePool" and not any(attribute(node, "pads", [])) and not attribute(node, "ceil_mode", 0):
+        return (F.avg_pool2d(v[0], attribute(node, "kernel_shape", None), attribute(node, "strides", [1, 1])),)
     if op == "ReduceMean":
         return (v[0].mean(tuple(attribute(node, "axes", None)), keepdim=bool(attribute(node, "keepdims", 1))),)
     if op == "Identity":
