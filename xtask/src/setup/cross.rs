@@ -10,7 +10,7 @@ pub const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// What must be there, and the package that brings it.
 const SYSTEM: &[(&str, &str)] = &[
     ("/usr/bin/aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
-    ("/usr/aarch64-linux-gnu/lib/libc.so.6", "libc6-dev-arm64-cross"),
+    ("/usr/aarch64-linux-gnu/lib/libc.a", "libc6-dev-arm64-cross"),
     ("/usr/bin/qemu-aarch64", "qemu-user"),
 ];
 
