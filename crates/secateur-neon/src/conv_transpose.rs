@@ -1,9 +1,10 @@
 //! Transposed convolution of planar images.
 //!
 //! Results whose row and column leave the same rest when divided by the strides (a *phase*) are an ordinary convolution of
-//! the input with every stride-th tap, so each phase is computed on its own and every result is written once.
+//! the input with every stride-th tap, so each phase is computed on its own and every result is written once. Where a tap
+//! is as good as a phase (kernel and stride of 2 along rows), both phases share the input and are stored interleaved.
 
-use crate::asm::{Asm, V, X};
+use crate::asm::{Asm, Then, V, X};
 use crate::block::{Plan, Request};
 use crate::counted::{Counted, Generated, Made};
 use crate::lanes::{Walker, load, store};
@@ -37,6 +38,8 @@ pub struct ConvTranspose {
 /// Output channels at a time.
 const BLOCK: usize = 4;
 const SUMS: u8 = 16;
+/// Weights of a tap, or of two.
+const WEIGHTS: [V; 2] = [V(8), V(9)];
 
 /// Results of one phase, one after the other, for which the same taps are in the input.
 struct Run {
@@ -80,6 +83,12 @@ impl ConvTranspose {
 
     fn taps(&self) -> usize {
         self.rows.kernel * self.columns.kernel
+    }
+
+    /// Whether every input pixel gives two neighbouring results of a row, and nothing else does.
+    fn pairs(&self) -> bool {
+        let plain = WindowAxis { kernel: 2, stride: 2, dilation: 1, before: 0, after: self.columns.after };
+        self.columns == plain && self.output.width == 2 * self.input.width
     }
 
     /// Sizes of the blocks of a group's output channels: how many of which size.
@@ -207,7 +216,10 @@ impl Body<'_> {
     /// All results of some output channels.
     fn block(&mut self, c: &mut Counted, size: usize) {
         let conv = self.conv;
-        let columns = runs(&conv.columns, conv.input.width, conv.output.width);
+        let columns = match conv.pairs() {
+            true => vec![Run { first: 0, count: conv.input.width, taps: vec![(0, 0)] }],
+            false => runs(&conv.columns, conv.input.width, conv.output.width),
+        };
         for rows in runs(&conv.rows, conv.input.height, conv.output.height) {
             // Taps are found relative to the lowest input row of the run's first result.
             let lowest = rows.taps.iter().map(|(_, p)| *p).min().unwrap_or(0);
@@ -227,7 +239,8 @@ impl Body<'_> {
         let lowest = columns.taps.iter().map(|(_, p)| *p).min().unwrap_or(0);
         c.add_imm(self.at, self.row, 4 * lowest as i64);
         c.add_imm(self.output, self.result_row, 4 * columns.first as i64);
-        c.vectors(self.column_counter, columns.count, 2, &mut |c, vectors, lanes| {
+        let most = if self.conv.pairs() { 8 / size.next_power_of_two() } else { 2 };
+        c.vectors(self.column_counter, columns.count, most, &mut |c, vectors, lanes| {
             self.results(c, rows, columns, size, vectors, lanes);
         });
     }
@@ -243,10 +256,15 @@ impl Body<'_> {
         lanes: usize,
     ) {
         let conv = self.conv;
-        let sum = |channel: usize, vector: usize| V(SUMS + (channel * vectors + vector) as u8);
+        let phases = if conv.pairs() { 2 } else { 1 };
+        // The phases of a vector of results follow each other.
+        let sum = |channel: usize, vector: usize, phase: usize| {
+            V(SUMS + ((channel * vectors + vector) * phases + phase) as u8)
+        };
+        let all = || (0..vectors).flat_map(|vector| (0..phases).map(move |phase| (vector, phase)));
         c.ldr_q(V(0), self.weights, 0);
         for channel in 0..size {
-            (0..vectors).for_each(|vector| c.dup_e(sum(channel, vector), V(0), channel as u32));
+            all().for_each(|(v, p)| c.dup_e(sum(channel, v, p), V(0), channel as u32));
         }
         let low = |run: &Run| run.taps.iter().map(|(_, p)| *p).min().unwrap_or(0);
         let (low_row, low_column) = (low(rows), low(columns));
@@ -257,11 +275,15 @@ impl Body<'_> {
                 for (i, row) in &rows.taps {
                     for (j, column) in &columns.taps {
                         let offset = 4 * ((row - low_row) * conv.input.row + column - low_column) as i64;
-                        c.ldr_q(V(2), self.weight, 16 * (i * conv.columns.kernel + j) as i64);
+                        let weights = 16 * (i * conv.columns.kernel + j) as i64;
+                        match phases {
+                            2 => c.ldp_q(WEIGHTS[0], WEIGHTS[1], self.weight, weights),
+                            _ => c.ldr_q(WEIGHTS[0], self.weight, weights),
+                        }
                         self.pixels(c, offset, vectors, lanes);
                         for channel in 0..size {
-                            for vector in 0..vectors {
-                                c.fmla_e(sum(channel, vector), V(vector as u8), V(2), channel as u32);
+                            for (v, p) in all() {
+                                c.fmla_e(sum(channel, v, p), V(v as u8), WEIGHTS[p], channel as u32);
                             }
                         }
                     }
@@ -275,13 +297,18 @@ impl Body<'_> {
             c.add_imm(self.store, self.output, 4 * (channel * conv.output.plane) as i64);
             let step = conv.columns.stride as isize;
             let walker = Walker { pointer: self.store, element: Element::F32, step };
-            for vector in 0..vectors {
-                let mut take = |a: &mut Asm, _: usize, _: usize, v: V| a.mov_v(v, sum(channel, vector));
-                let mut give = |a: &mut Asm, _: usize, _: usize, v: V| store(a, walker, lanes, v);
-                if conv.activation == Activation::None {
-                    store(c, walker, lanes, sum(channel, vector));
-                } else {
+            if conv.activation != Activation::None {
+                for (v, p) in all() {
+                    let own = sum(channel, v, p);
+                    let mut take = |a: &mut Asm, _: usize, _: usize, v: V| a.mov_v(v, own);
+                    let mut give = |a: &mut Asm, _: usize, _: usize, v: V| a.mov_v(own, v);
                     self.plan.emit(c, 1, &mut take, &mut give);
+                }
+            }
+            for vector in 0..vectors {
+                match phases {
+                    2 => interleaved(c, self.store, sum(channel, vector, 0), lanes),
+                    _ => store(c, walker, lanes, sum(channel, vector, 0)),
                 }
             }
         }
@@ -293,12 +320,34 @@ impl Body<'_> {
     /// Input pixels into the first registers.
     fn pixels(&self, c: &mut Counted, offset: i64, vectors: usize, lanes: usize) {
         if lanes == 4 {
-            for vector in 0..vectors {
-                c.ldr_q(V(vector as u8), self.tap, offset + 16 * vector as i64);
+            for vector in (0..vectors).step_by(2) {
+                let (v, at) = (V(vector as u8), offset + 16 * vector as i64);
+                if vector + 1 < vectors && at % 16 == 0 && at < 1024 {
+                    c.ldp_q(v, V(v.0 + 1), self.tap, at);
+                } else {
+                    c.ldr_q(v, self.tap, at);
+                    if vector + 1 < vectors {
+                        c.ldr_q(V(v.0 + 1), self.tap, at + 16);
+                    }
+                }
             }
         } else {
             c.add_imm(self.store, self.tap, offset);
             load(c, Walker::run(self.store), lanes, V(0));
         }
+    }
+}
+
+/// Stores the lanes of `first` and of the register after it in turns.
+fn interleaved(a: &mut Asm, to: X, first: V, lanes: usize) {
+    let second = V(first.0 + 1);
+    if lanes == 4 {
+        return a.stn(first, 2, to, Then::Pass);
+    }
+    a.zip1(V(0), first, second);
+    a.zip2(V(1), first, second);
+    store(a, Walker::run(to), (2 * lanes).min(4), V(0));
+    if lanes == 3 {
+        store(a, Walker::run(to), 2, V(1));
     }
 }

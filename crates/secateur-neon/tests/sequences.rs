@@ -172,6 +172,29 @@ proptest! {
     }
 }
 
+/// Kernel and stride of 2: both results of a pixel come together.
+#[test]
+fn doubling() {
+    let axis = WindowAxis { kernel: 2, stride: 2, dilation: 1, before: 0, after: 0 };
+    for mut runner in Runner::all() {
+        for width in (1..=17).chain([33, 40]) {
+            for (outputs, border) in [(1, 0), (2, 1), (5, 0), (7, 2)] {
+                let activation = if width % 2 == 1 { Activation::Relu } else { Activation::None };
+                let t = ConvTranspose {
+                    input: Planes::padded(3, 3, width, border),
+                    output: Planes::padded(outputs, 6, 2 * width, border),
+                    rows: axis,
+                    columns: axis,
+                    groups: 1,
+                    bias: border == 0,
+                    activation,
+                };
+                conv_transpose(&mut runner, t);
+            }
+        }
+    }
+}
+
 #[test]
 fn estimates_are_exact() {
     let mut runner = Runner::counting(Core::A72);
