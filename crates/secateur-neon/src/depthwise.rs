@@ -87,7 +87,7 @@ impl Depthwise {
         // After the last load the pointer may be anywhere: just behind it costs nothing.
         let behind = 4 * vectors as i64 * if loads.iter().any(|l| l.fetch == Fetch::Pair) { 2 } else { 1 };
         let advance = loads[loads.len() - 1].offset - loads[0].offset + behind;
-        (Pass { loads, times: 1, advance }, ys)
+        (Pass { loads, times: 1, advance, outer: (1, 0) }, ys)
     }
 
     /// The row of the kernel with which input row `y` of a tile adds to its output row `r`.

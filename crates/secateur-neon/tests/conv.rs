@@ -40,6 +40,18 @@ fn pointwise_tails() {
 }
 
 #[test]
+fn large_kernels() {
+    let mut runner = Runner::counting(Core::A76);
+    for (kernel, stride) in [([9, 9], [1, 1]), ([11, 7], [2, 2]), ([1, 70], [1, 1]), ([65, 1], [1, 3])] {
+        let pads = [kernel[0] / 2, kernel[1] / 2, kernel[0] / 2, kernel[1] / 2];
+        let s = Shape { kernel, stride, pads, size: [12, 19], ..Shape::plain(3, 13, 1, 1) };
+        check(&mut runner, &s, 1);
+        let code = KernelSpec::from(conv(&s)).generate(Core::A76).unwrap().bytes.len();
+        assert!(code < 24 << 10, "{kernel:?}: {code} bytes");
+    }
+}
+
+#[test]
 fn what_cannot_be() {
     let good = conv(&Shape::plain(4, 4, 8, 3));
     let why = |c: Conv| KernelSpec::from(c).generate(Core::A72).unwrap_err().reason;

@@ -6,6 +6,9 @@ use crate::gemm::{Fetch, Load, Pass};
 /// More steps than this in a row are not unrolled.
 const UNROLL: usize = 8;
 
+/// Kernels of more taps are walked through row by row, so that the code stays small.
+const MOST_TAPS: usize = 64;
+
 /// Passes over all channels and taps. Offsets are in floats from the first tap of the group's first channel.
 pub(super) fn passes(conv: &Conv) -> Vec<Pass> {
     let channels = conv.input.channels / conv.groups;
@@ -18,12 +21,18 @@ pub(super) fn passes(conv: &Conv) -> Vec<Pass> {
             |c: usize| kernel.iter().cloned().map(move |l| Load { offset: l.offset + c as i64 * plane, ..l });
         (0..count).flat_map(shifted).collect()
     };
+    if taps > MOST_TAPS {
+        let [rows, row] = [conv.kernel[0], conv.dilation[0] * conv.input.row].map(|n| n as i64);
+        let outer = (channels, plane - rows * row);
+        return vec![Pass { loads: row_loads(conv), times: conv.kernel[0], advance: row, outer }];
+    }
     vec![
-        Pass { loads: body(unroll), times: channels / unroll, advance: unroll as i64 * plane },
+        Pass { loads: body(unroll), times: channels / unroll, advance: unroll as i64 * plane, outer: (1, 0) },
         Pass {
             loads: body(channels % unroll),
             times: usize::from(!channels.is_multiple_of(unroll)),
             advance: (channels % unroll) as i64 * plane,
+            outer: (1, 0),
         },
     ]
 }

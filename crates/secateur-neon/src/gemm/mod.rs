@@ -52,7 +52,12 @@ pub(crate) struct Pass {
     pub loads: Vec<Load>,
     pub times: usize,
     pub advance: i64,
+    /// All of that how often, and how many floats the pointers move between.
+    pub outer: (usize, i64),
 }
+
+/// Counts passes of passes.
+const OUTER: X = X(30);
 
 /// Registers of a block.
 #[derive(Clone, Debug)]
@@ -111,7 +116,8 @@ impl Block<'_> {
         for pass in passes.iter().filter(|p| p.times > 0 && !p.loads.is_empty()) {
             let steps: usize = pass.loads.iter().map(|l| l.phases.len()).sum();
             let mut times = pass.times;
-            if fresh && (times == 1 || steps * self.m * self.n() <= 256) {
+            let (outer, between) = pass.outer;
+            if fresh && outer == 1 && (times == 1 || steps * self.m * self.n() <= 256) {
                 // The first products are the sums so far: no zeros are needed.
                 self.body(c, pass, deltas, true);
                 times -= 1;
@@ -119,7 +125,12 @@ impl Block<'_> {
                 self.zeros(c);
             }
             fresh = false;
-            c.repeat(self.counter, times, |c| self.body(c, pass, deltas, false));
+            c.repeat(OUTER, outer, |c| {
+                c.repeat(self.counter, times, |c| self.body(c, pass, deltas, false));
+                if outer > 1 {
+                    self.groups.iter().zip(self.pointers).for_each(|(_, p)| c.add_imm(*p, *p, 4 * between));
+                }
+            });
         }
         if fresh {
             self.zeros(c);
