@@ -15,6 +15,7 @@ fn main() {
         core: secateur_neon::Core::from_name(&args[1]).unwrap(),
         dims,
         code_budget: secateur_codegen::bundle::CODE_BUDGET,
+        compact: std::env::var_os("COMPACT").is_some(),
     };
     let bundle = secateur_codegen::bundle::compile(&module.graph, &options).unwrap_or_else(|e| {
         eprintln!("{e}");

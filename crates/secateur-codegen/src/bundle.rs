@@ -29,6 +29,9 @@ pub struct Options {
     /// Every layer has code of its own, so that profiles show its name, as long as all code stays below this many
     /// bytes; else equal kernels share theirs.
     pub code_budget: usize,
+    /// Weights take no more room than in the model; else the fastest kernels are chosen, some of which transform them
+    /// into a larger form.
+    pub compact: bool,
 }
 
 /// Bytes of code up to which every layer has its own.
@@ -54,8 +57,10 @@ pub struct Report {
     pub instructions: u64,
     /// Bytes of code.
     pub code_bytes: usize,
-    /// Bytes of constants.
+    /// Bytes of constants in the form that the kernels read.
     pub constant_bytes: usize,
+    /// Bytes of the same constants as they are.
+    pub weight_bytes: usize,
     /// Bytes of the workspace.
     pub workspace_bytes: usize,
     /// Bytes that live at the busiest moment: no plan needs less.
@@ -87,7 +92,7 @@ pub struct LayerReport {
 /// As [`crate::lower_graph`]; [`Code::C001`] where no kernel can do a step.
 pub fn compile(graph: &Graph, options: &Options) -> Result<Bundle> {
     let p = crate::lower_graph(graph, &options.dims)?;
-    let (p, layouts, drafts) = kernels(p, options.core)?;
+    let (p, layouts, drafts) = kernels(p, options.core, options.compact)?;
     let machine = machine(&p, &layouts, &drafts, options.core)?;
     let name = bindings::identifier(&options.name);
     let about = About {
@@ -113,6 +118,7 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Bundle> {
         instructions: drafts.iter().map(|d| d.estimate.instructions).sum(),
         code_bytes: image.functions.iter().map(|f| f.code.bytes.len()).sum(),
         constant_bytes: machine.constants.len(),
+        weight_bytes: drafts.iter().flat_map(|d| &d.chosen.constants).map(|c| 4 * c.len()).sum(),
         workspace_bytes: machine.workspace,
         workspace_bound: machine.bound,
         layers: layers(&p, &drafts, &machine, &symbols),
@@ -128,11 +134,11 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Bundle> {
 }
 
 /// Layouts and kernels; steps whose functions do not fit into their kernel are split first.
-fn kernels(mut p: Program, core: Core) -> Result<(Program, Vec<Layout>, Vec<Draft>)> {
+fn kernels(mut p: Program, core: Core, compact: bool) -> Result<(Program, Vec<Layout>, Vec<Draft>)> {
     loop {
         let mut legal = p.clone();
         let layouts = legalize(&mut legal);
-        match choose::choose(&legal, &layouts, core) {
+        match choose::choose(&legal, &layouts, core, compact) {
             Ok(drafts) => return Ok((legal, layouts, drafts)),
             Err(choose::Obstacle::Error(e)) => return Err(e),
             Err(choose::Obstacle::Chain(step)) => {

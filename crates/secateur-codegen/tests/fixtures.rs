@@ -3,6 +3,7 @@
 mod common;
 
 use common::{FIXTURES, difference, dims, fixture, link, load, options};
+use secateur_codegen::bundle::Options;
 use secateur_codegen::{bundle, interp, lower_graph, print};
 use secateur_neon::Core;
 
@@ -60,6 +61,20 @@ fn check(name: &str, core: Core, batch: usize) {
     }
     let off = (counted as f64 - r.instructions as f64).abs() / counted as f64;
     assert!(off <= 0.05, "{name}: {counted} instructions, {} estimated", r.instructions);
+}
+
+/// Without kernels that transform their weights an object file is the weights and little more.
+#[test]
+fn compact() {
+    for name in ["fashion_resnet20", "fashion_mobilenetv2", "ppocr_cls_v2"] {
+        let graph = load(&fixture(&format!("{name}.onnx"))).graph;
+        let bundle = bundle::compile(&graph, &Options { compact: true, ..options(Core::A72, dims(name)) });
+        let bundle = bundle.unwrap_or_else(|e| panic!("{name}: {e}"));
+        let object = bundle.files.iter().find(|(n, _)| n == "m.o").map_or(0, |(_, b)| b.len());
+        let weights = bundle.report.weight_bytes;
+        println!("{name}: {object} bytes, {weights} of weights");
+        assert!(object <= weights + 300 * 1024, "{name}: {object} bytes, {weights} of weights");
+    }
 }
 
 #[test]

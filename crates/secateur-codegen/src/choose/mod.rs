@@ -110,11 +110,18 @@ pub enum Obstacle {
     Chain(usize),
 }
 
-/// Chooses a kernel for every step.
+/// Whether a kernel keeps its weights in much more room than they take as they are, as Winograd's do (F(4,3): four times).
+fn spreads(c: &Candidate, core: Core) -> bool {
+    let parts: Vec<&[f32]> = c.constants.iter().map(Vec::as_slice).collect();
+    let raw: usize = parts.iter().map(|p| 4 * p.len()).sum();
+    c.spec.pack(&parts, core).len() > raw + raw / 4 + 4096
+}
+
+/// Chooses a kernel for every step. With `compact`, none that spreads its weights where there is another.
 ///
 /// # Errors
 /// [`Code::C001`] where no kernel can do a step.
-pub fn choose(p: &Program, layouts: &[Layout], core: Core) -> Result<Vec<Draft>, Obstacle> {
+pub fn choose(p: &Program, layouts: &[Layout], core: Core, compact: bool) -> Result<Vec<Draft>, Obstacle> {
     let cx = Cx { p, layouts, core };
     let one = |(i, step): (usize, &Step)| {
         let place = |e: Box<secateur_diag::Diagnostic>| {
@@ -127,7 +134,14 @@ pub fn choose(p: &Program, layouts: &[Layout], core: Core) -> Result<Vec<Draft>,
                 ),
             )
         };
-        let candidates = candidates(&cx, step).map_err(place).map_err(Obstacle::Error)?;
+        let mut candidates = candidates(&cx, step).map_err(place).map_err(Obstacle::Error)?;
+        if compact && candidates.len() > 1 {
+            let first = candidates[0].clone();
+            candidates.retain(|c| !spreads(c, core));
+            if candidates.is_empty() {
+                candidates.push(first);
+            }
+        }
         let mut best: Option<Draft> = None;
         let mut others = Vec::new();
         let mut reason = String::new();

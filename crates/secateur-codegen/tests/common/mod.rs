@@ -46,6 +46,7 @@ pub fn options(core: Core, dims: &[(&str, usize)]) -> Options {
         core,
         dims: dims.iter().map(|(n, k)| ((*n).to_owned(), *k)).collect(),
         code_budget: bundle::CODE_BUDGET,
+        compact: false,
     }
 }
 

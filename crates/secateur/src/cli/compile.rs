@@ -38,6 +38,9 @@ pub struct Args {
     /// Bytes of code up to which every layer has a function of its own, named after it; beyond, equal layers share.
     #[arg(long, value_name = "BYTES", default_value_t = bundle::CODE_BUDGET)]
     code_budget: usize,
+    /// Keep weights at their size: no kernels that transform them into a larger form for speed (Winograd).
+    #[arg(long)]
+    compact: bool,
     /// Print the lowered program.
     #[arg(long)]
     lowered: bool,
@@ -67,7 +70,8 @@ fn code(
     let unknown = || diag(Code::T002, format!("there are no kernels for the core {}", target.core));
     let core = Core::from_name(&target.core).ok_or_else(unknown)?;
     let target = target.name.clone();
-    let options = Options { name: name.to_owned(), target, core, dims, code_budget: a.code_budget };
+    let options =
+        Options { name: name.to_owned(), target, core, dims, code_budget: a.code_budget, compact: a.compact };
     bundle::compile(graph, &options).map(Some).map_err(|e| match e.help {
         None if e.code == Code::C001 => e.help("--onnx-only writes the model without machine code"),
         _ => e,
