@@ -148,7 +148,9 @@ fn compile_writes_a_folder() {
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!((&report["target"], &report["model"]), (&"rpi4".into(), &"fashion_resnet20.onnx".into()));
     let layers = report["code"]["layers"].as_array().unwrap();
-    assert!(layers.iter().all(|l| l["kernel"].is_string() && l["instructions"].as_u64().is_some_and(|n| n > 0)));
+    assert!(
+        layers.iter().all(|l| l["kernel"].is_string() && l["instructions"].as_u64().is_some_and(|n| n > 0))
+    );
     let share = |k: &str| {
         report["prune"]["after"][k].as_f64().unwrap() / report["prune"]["before"][k].as_f64().unwrap()
     };

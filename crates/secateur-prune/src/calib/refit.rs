@@ -204,7 +204,13 @@ fn refit(
         all.merge(&held);
         let support = mask.and_then(|(pattern, density)| {
             let keep = (density * (w.nrows() * w.ncols()) as f64).round() as usize;
-            sparse::support(&solve::problem(&all, w, fixed.as_deref(), out.damping), pattern, taps, keep)
+            sparse::support(
+                &solve::problem(&all, w, fixed.as_deref(), out.damping),
+                pattern,
+                taps,
+                keep,
+                task.samples.threads,
+            )
         });
         let fitted = |all: &Moments| match &support {
             Some(s) => {

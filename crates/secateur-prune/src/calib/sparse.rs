@@ -24,7 +24,38 @@ pub struct Problem {
 
 /// The support that a pattern leaves of a problem's solution: at most `keep` weights. `None` where the
 /// problem is singular.
-pub fn support(problem: &Problem, pattern: Pattern, taps: usize, keep: usize) -> Option<Mat<bool>> {
+///
+/// The method may end in a poor support; those of the largest weights of the solution without a pattern are
+/// compared with it, and the best is taken.
+pub fn support(
+    problem: &Problem,
+    pattern: Pattern,
+    taps: usize,
+    keep: usize,
+    threads: usize,
+) -> Option<Mat<bool>> {
+    let dense = problem.h.llt(Side::Lower).ok()?.solve(&problem.c);
+    let scaled = Mat::from_fn(dense.nrows(), dense.ncols(), |i, j| dense[(i, j)] * problem.h[(i, i)].sqrt());
+    let found = [
+        alternating(problem, pattern, taps, keep)?,
+        pattern.support(&scaled, taps, keep),
+        pattern.support(&dense, taps, keep),
+    ];
+    let rated = found.map(|s| (objective(problem, &solve_on(problem, &s, threads)), s));
+    rated.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map(|r| r.1)
+}
+
+/// `tr(w' h w - 2 w' c)`: the squared error but for a constant.
+fn objective(problem: &Problem, w: &Mat<f64>) -> f64 {
+    let hw = &problem.h * w;
+    let column = |j: usize| {
+        let w = w.col(j).iter();
+        w.zip(hw.col(j).iter().zip(problem.c.col(j).iter())).map(|(w, (h, c))| w * (h - 2.0 * c)).sum::<f64>()
+    };
+    (0..w.ncols()).map(column).sum()
+}
+
+fn alternating(problem: &Problem, pattern: Pattern, taps: usize, keep: usize) -> Option<Mat<bool>> {
     let (p, q) = (problem.h.nrows(), problem.c.ncols());
     let scale: Vec<f64> = (0..p).map(|i| problem.h[(i, i)].max(1e-300).sqrt()).collect();
     let h = Mat::from_fn(p, p, |i, j| problem.h[(i, j)] / (scale[i] * scale[j]));
@@ -104,16 +135,6 @@ pub fn solve_on(problem: &Problem, support: &Mat<bool>, threads: usize) -> Mat<f
 mod tests {
     use super::*;
 
-    fn error(p: &Problem, w: &Mat<f64>) -> f64 {
-        let hw = &p.h * w;
-        let dot = |a: &Mat<f64>, b: &Mat<f64>| -> f64 {
-            (0..a.ncols())
-                .map(|j| a.col(j).iter().zip(b.col(j).iter()).map(|(x, y)| x * y).sum::<f64>())
-                .sum()
-        };
-        dot(w, &hw) - 2.0 * dot(w, &p.c)
-    }
-
     #[test]
     fn beats_magnitude_and_keeps_to_the_pattern() {
         let (p, q, taps) = (36, 8, 9);
@@ -121,7 +142,10 @@ mod tests {
             let noise = (((i * 7919 + j * 104_729) % 1013) as f64 / 1013.0) - 0.5;
             noise + 0.8 * ((i * 31 + j / 4) as f64).sin()
         });
-        let truth = Mat::from_fn(p, q, |i, j| (((i * 53 + j * 17) % 29) as f64 / 29.0) - 0.5);
+        // No two weights are of the same size.
+        let truth = Mat::from_fn(p, q, |i, j| {
+            ((i * 53 + j * 17 + i * j * 7) % 293) as f64 / 293.0 - 0.5 + 1e-4 * (i * q + j) as f64
+        });
         let mut h = x.transpose() * &x;
         (0..p).for_each(|i| h[(i, i)] += 0.5);
         let c = &h * &truth;
@@ -129,11 +153,14 @@ mod tests {
         for text in ["unstructured", "4x1", "1x4", "2:4"] {
             let pattern = Pattern::parse(text).unwrap();
             let keep = p * q / 2;
-            let s = support(&problem, pattern, taps, keep).unwrap();
+            let s = support(&problem, pattern, taps, keep, 1).unwrap();
             let ours = solve_on(&problem, &s, 2);
             let magnitude = pattern.support(&truth, taps, keep);
             let theirs = solve_on(&problem, &magnitude, 1);
-            assert!(error(&problem, &ours) <= error(&problem, &theirs) + 1e-9, "{text}");
+            assert!(objective(&problem, &ours) <= objective(&problem, &theirs) + 1e-9, "{text}");
+            if text == "unstructured" {
+                assert!(objective(&problem, &ours) < objective(&problem, &theirs) - 1e-6);
+            }
             assert_eq!(pattern.support(&ours, taps, keep), s, "{text}: a support of the pattern");
         }
     }

@@ -102,7 +102,8 @@ pub struct Calibrated {
     pub curves: Vec<CurveReport>,
     /// Operators fitted again, at the last step.
     pub layers: Vec<Refitted>,
-    /// Peak memory of the process in bytes, where the system tells.
+    /// Peak memory of the process in bytes, where the system tells; not in the JSON, which is always the same.
+    #[serde(skip)]
     pub peak_memory: Option<u64>,
 }
 
