@@ -67,7 +67,7 @@ const MASKS: &str = "
   whole, or with shares from one ranking over all layers (error relative to the variance of the layer's output); Wanda and
   magnitude for blocks. 4x1: four neighbouring output channels at one input; 1x4 and 2:4: four neighbouring input channels
   at one kernel tap, which asks nothing of a depthwise layer. A block's score is the mean over its weights.
-- A 2:4 mask is an unstructured one too: at 90 % the best 2:4 cell is also the best unstructured one known.
+- A 2:4 mask is an unstructured one too: of `resnet20` at 90 % the best 2:4 cell is also the best unstructured one known.
 - A dash: the tool does not offer it, or it was not measured.
 
 | model | pattern | zeros | onnxsim | onnxsim + repair | papers | papers + repair |
