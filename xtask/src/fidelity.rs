@@ -1,4 +1,5 @@
-//! Top-1 accuracy of pruned classifiers at several budgets, for every criterion that needs no data.
+//! Top-1 accuracy of pruned classifiers at several budgets: without data, with calibration data, and with parts of the
+//! method left out; and with zeros in the weights.
 
 use crate::sh;
 use anyhow::{Context, Result, bail};
@@ -10,79 +11,134 @@ struct Family {
     models: &'static [&'static str],
     data: &'static str,
     labels: &'static str,
+    calib: &'static str,
     mean: &'static str,
     std: &'static str,
 }
 
 const FAMILIES: &[Family] = &[
     Family {
-        models: &["fashion_resnet20_bn", "fashion_mobilenetv2_bn", "fashion_shufflenet_bn"],
+        models: &["fashion_resnet20", "fashion_mobilenetv2", "fashion_shufflenet"],
         data: "fashion_test_x.npy",
         labels: "fashion_test_y.npy",
+        calib: "fashion_calib_x.npy",
         mean: "0.2860",
         std: "0.3530",
     },
     Family {
-        models: &["resnet20_bn", "mobilenetv2_bn", "densenet_bn", "resnet20_finetuned_bn"],
+        models: &["resnet20", "mobilenetv2", "densenet", "resnet20_finetuned"],
         data: "cifar10_test_x.npy",
         labels: "cifar10_test_y.npy",
+        calib: "cifar10_calib_x.npy",
         mean: "0.485,0.456,0.406",
         std: "0.229,0.224,0.225",
     },
 ];
 
-const CRITERIA: &[&str] = &["l2", "l1", "fpgm", "bn-scale", "random"];
-const SCOPES: &[&str] = &["global", "layer"];
 const BUDGETS: [&str; 3] = ["75%", "50%", "35%"];
+const ZEROS: [&str; 4] = ["50%", "70%", "80%", "90%"];
+const PATTERNS: [&str; 4] = ["unstructured", "2:4", "4x1", "1x4"];
+
+/// What is compared: a name, options, and whether calibration data are given.
+const ROWS: &[(&str, &str, bool)] = &[
+    ("l1", "--criterion l1", false),
+    ("l2", "--criterion l2", false),
+    ("fpgm", "--criterion fpgm", false),
+    ("random", "--criterion random", false),
+    ("wanda, order alone", "--criterion wanda --steps 1 --without sensitivity,compensation,repair", true),
+    ("obs, order alone", "--steps 1 --without sensitivity,compensation,repair", true),
+    ("l2 + repair", "--criterion l2 --scope global --steps 1 --without compensation", true),
+    ("obs + repair", "--steps 1 --without sensitivity,compensation", true),
+    ("obs + repair + sensitivity", "--steps 1 --without compensation", true),
+    ("obs + least squares", "--steps 1 --without sensitivity,sums,rectifiers", true),
+    ("obs + least squares, even", "--steps 1 --scope layer --without sums,rectifiers", true),
+    ("  ... + sensitivity", "--steps 1 --without sums,rectifiers", true),
+    ("  ... + sums", "--steps 1 --without rectifiers", true),
+    ("  ... + rectifiers", "--steps 1", true),
+    ("  ... in two steps", "--steps 2", true),
+    ("l2, all else as above", "--criterion l2 --steps 1", true),
+    ("wanda, all else as above", "--criterion wanda --steps 1", true),
+    ("secateur's default", "", true),
+];
 
 pub fn run(arguments: &[&str]) -> Result<()> {
-    let (dir, first) = match arguments {
-        [dir] => (PathBuf::from(dir), "2500"),
-        [dir, "--first", n] => (PathBuf::from(dir), *n),
-        _ => bail!("expected DIR [--first N], found {arguments:?}"),
-    };
+    let (mut dir, mut first, mut only, mut last, mut masks) = (None, "2500", None, false, false);
+    let mut left = arguments.iter();
+    while let Some(a) = left.next() {
+        match *a {
+            "--first" => first = left.next().context("--first needs a number")?,
+            "--only" => only = Some(*left.next().context("--only needs a model's name")?),
+            "--default" => last = true,
+            "--masks" => masks = true,
+            d if dir.is_none() && !d.starts_with('-') => dir = Some(PathBuf::from(d)),
+            _ => bail!("expected DIR [--first N] [--only MODEL] [--default] [--masks], found {arguments:?}"),
+        }
+    }
+    let dir = dir.context("expected a folder with models and data")?;
     sh::run(&mut sh::command("cargo build --release --locked --quiet -p secateur"))?;
-    let out = std::env::temp_dir().join(format!("secateur-fidelity-{}.onnx", std::process::id()));
-    println!("top-1 accuracy on the first {first} test samples; no data used for pruning, nothing retrained");
-    let budgets = BUDGETS.map(|b| format!("{b:>8}")).join(" ");
-    println!("{:<24} {:<9} {:<7} {:>8} {budgets}", "model", "criterion", "scope", "whole");
+    println!(
+        "top-1 accuracy on the first {first} test samples; nothing is retrained, labels are read by verify alone"
+    );
     let mut found = false;
     for family in FAMILIES {
-        for model in family.models {
+        for model in family.models.iter().filter(|m| only.is_none_or(|o| o == **m)) {
             let path = dir.join(format!("{model}.onnx"));
             if !path.exists() || !dir.join(family.data).exists() {
                 continue;
             }
             found = true;
-            let whole = accuracy(family, &dir, &path, first)?;
-            for criterion in CRITERIA {
-                for scope in SCOPES {
-                    let mut row = String::new();
-                    for budget in BUDGETS {
-                        prune(&path, &out, criterion, scope, budget)?;
-                        row.push_str(&format!(" {:>8.4}", accuracy(family, &dir, &out, first)?));
-                    }
-                    println!("{model:<24} {criterion:<9} {scope:<7} {whole:>8.4}{row}");
+            println!("\n{model}: {:.4} whole", accuracy(family, &dir, &path, first)?);
+            let cell =
+                |options: &str, calib: bool| prune_and_measure(family, &dir, &path, options, calib, first);
+            if masks {
+                println!("{:<28} {}", "zeros", ZEROS.map(|z| format!("{z:>8}")).join(" "));
+                for pattern in PATTERNS {
+                    let cells = ZEROS.map(|z| cell(&format!("--sparsity {z} --pattern {pattern}"), true));
+                    row(pattern, cells)?;
                 }
+                continue;
+            }
+            println!("{:<28} {}", "share of MACs", BUDGETS.map(|b| format!("{b:>8}")).join(" "));
+            for (name, options, calib) in ROWS.iter().skip(if last { ROWS.len() - 1 } else { 0 }) {
+                row(name, BUDGETS.map(|b| cell(&format!("--macs {b} {options}"), *calib)))?;
             }
         }
     }
-    let _ = std::fs::remove_file(&out);
     if !found {
         bail!("{} holds none of the models that are measured", dir.display());
     }
     Ok(())
 }
 
-fn secateur() -> std::process::Command {
-    std::process::Command::new(sh::root().join("target/release/secateur"))
+fn row<const N: usize>(name: &str, cells: [Result<f64>; N]) -> Result<()> {
+    let cells: Vec<f64> = cells.into_iter().collect::<Result<_>>()?;
+    println!("{name:<28} {}", cells.iter().map(|a| format!("{a:>8.4}")).collect::<Vec<_>>().join(" "));
+    Ok(())
 }
 
-fn prune(model: &Path, out: &Path, criterion: &str, scope: &str, budget: &str) -> Result<()> {
+fn prune_and_measure(
+    family: &Family,
+    dir: &Path,
+    model: &Path,
+    options: &str,
+    calib: bool,
+    first: &str,
+) -> Result<f64> {
+    let out = std::env::temp_dir().join(format!("secateur-fidelity-{}.onnx", std::process::id()));
     let mut c = secateur();
-    c.arg("prune").arg(model).arg("-o").arg(out);
-    c.args(["--macs", budget, "--criterion", criterion, "--scope", scope, "--quiet"]);
-    sh::output(&mut c).map(drop)
+    c.arg("prune").arg(model).arg("-o").arg(&out).arg("--quiet").args(options.split_whitespace());
+    if calib {
+        c.arg("--calib").arg(dir.join(family.calib));
+        c.args(["--scale", "1/255", "--mean", family.mean, "--std", family.std]);
+    }
+    sh::output(&mut c)?;
+    let found = accuracy(family, dir, &out, first);
+    std::fs::remove_file(&out)?;
+    found
+}
+
+fn secateur() -> std::process::Command {
+    std::process::Command::new(sh::root().join("target/release/secateur"))
 }
 
 /// Top-1 accuracy of a model: compared with itself it runs once.

@@ -48,8 +48,8 @@ const CHORES: &[Chore] = &[
     },
     Chore {
         name: "fidelity",
-        arguments: "DIR [--first N]",
-        help: "accuracy of the classifiers in a folder, pruned by every criterion that needs no data",
+        arguments: "DIR [--first N] [--only MODEL] [--default] [--masks]",
+        help: "accuracy of the classifiers in a folder, pruned with and without data and with parts of the method left out",
         run: fidelity::run,
     },
     Chore {
