@@ -1,7 +1,7 @@
 //! Loads a model and runs it on batches.
 
 use crate::plan::{Plan, engine, explain};
-use crate::{DType, Level, Tensor, ValueInfo, screen, tensor::describe_shape};
+use crate::{DType, Level, Tensor, ValueInfo, plain, screen, tensor::describe_shape};
 use secateur_diag::{Code, Diagnostic, Result};
 use std::fmt;
 use std::path::Path;
@@ -60,8 +60,9 @@ impl Executor {
         // Value infos and output shapes may name the batch or be stale after a rewrite; everything is
         // inferred from the inputs instead.
         let onnx: Onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_types(true);
-        let proto = engine(|| onnx.proto_model_for_read(&mut bytes))
+        let mut proto = engine(|| onnx.proto_model_for_read(&mut bytes))
             .map_err(|reason| explain(Code::L002, "the bytes are not an ONNX model", &reason))?;
+        let quantized = plain::spell_out(&mut proto)?;
         screen::operators(&onnx, &proto)?;
         let parsed = engine(|| onnx.parse(&proto, folder))
             .map_err(|reason| explain(Code::X001, "the model cannot be executed", &reason))?;
@@ -69,14 +70,16 @@ impl Executor {
             let title = format!("the model reads %{name}, which nothing defines");
             return Err(Diagnostic::new(Code::X001, title));
         }
-        let (inputs, outputs) = declared(&proto, &parsed.model);
-        let level = if screen::is_quantized(&proto) { Level::Typed } else { Level::Optimized };
+        let inputs = declared(&proto, &parsed.model);
+        let outputs = proto.graph.iter().flat_map(|g| &g.output).map(ValueInfo::from_proto).collect();
+        let level = if quantized { Level::Typed } else { Level::Optimized };
         Ok(Self { model: parsed.model, inputs, outputs, level, plans: Mutex::default() })
     }
 
     /// The same model, rewritten no further than `level` before it runs. The default is
-    /// [`Level::Optimized`], but [`Level::Typed`] for quantized models, which the engine's rewriting can
-    /// get wrong.
+    /// [`Level::Optimized`], but [`Level::Typed`] for models with operators that compute on integers
+    /// (`QLinearConv`, `MatMulInteger`, ...), whose rewriting the engine can get wrong. Pairs of QuantizeLinear
+    /// and DequantizeLinear are spelled out as float arithmetic and run at any level.
     pub fn with_level(mut self, level: Level) -> Self {
         self.level = level;
         self.plans = Mutex::default();
@@ -180,13 +183,13 @@ impl Executor {
     }
 }
 
-/// Declared inputs (in the parsed model's order) and outputs.
-fn declared(proto: &pb::ModelProto, model: &InferenceModel) -> (Vec<ValueInfo>, Vec<ValueInfo>) {
+/// Declared inputs, in the parsed model's order.
+fn declared(proto: &pb::ModelProto, model: &InferenceModel) -> Vec<ValueInfo> {
     let Some(graph) = &proto.graph else { return Default::default() };
     let inputs = model.inputs.iter().map(|outlet| {
         let name = &model.nodes[outlet.node].name;
         let info = graph.input.iter().find(|i| i.name == *name).map(ValueInfo::from_proto);
         info.unwrap_or_else(|| ValueInfo { name: name.clone(), dtype: None, shape: None })
     });
-    (inputs.collect(), graph.output.iter().map(ValueInfo::from_proto).collect())
+    inputs.collect()
 }

@@ -29,6 +29,8 @@ mod labels;
 mod moments;
 mod npy;
 mod number;
+mod plain;
+mod plain_tensor;
 mod plan;
 mod pool;
 mod prep;

@@ -12,7 +12,7 @@ use tract_onnx::tract_core::value::TValue;
 use tract_onnx::{prelude::Tensor as EngineTensor, tract_hir::internal::TractError};
 
 /// How far the engine rewrites a model before running it; when rewriting fails the next level is tried.
-/// Every level computes the same function, but for quantized models (see [`crate::Executor::with_level`]).
+/// Every level computes the same function, but for integer operators (see [`crate::Executor::with_level`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {

@@ -46,17 +46,6 @@ pub(crate) fn operators(onnx: &Onnx, model: &pb::ModelProto) -> Result<()> {
     })
 }
 
-/// Whether the model holds quantized arithmetic, Q/DQ form included. The engine's simplifications fuse it
-/// wrongly in places (a Softmax between QuantizeLinear nodes comes out as all ones), so such models are
-/// run as they are written.
-pub(crate) fn is_quantized(model: &pb::ModelProto) -> bool {
-    let quantized = |node: &pb::NodeProto| {
-        let op = node.op_type.as_str();
-        op.ends_with("QuantizeLinear") || op.starts_with("QLinear") || op.ends_with("Integer")
-    };
-    model.graph.iter().flat_map(|g| &g.node).any(quantized)
-}
-
 fn walk<'a>(
     onnx: &Onnx,
     graph: &'a pb::GraphProto,
