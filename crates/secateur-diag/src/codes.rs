@@ -5,7 +5,7 @@ use std::fmt;
 macro_rules! codes {
     ($($code:ident $summary:literal $page:literal)*) => {
         /// Stable codes of messages. `L` load, `G` graph, `S` shape, `P` prune, `X` execute, `D` data, `T` target,
-        /// `C` code.
+        /// `C` code, `Q` quantize.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code { $(#[doc = $summary] $code,)* }
         impl Code {
@@ -62,4 +62,7 @@ codes! {
     C002 "a size is not fixed" "Machine code needs every size but the batch as a number; give it with --dim NAME=N."
     C003 "samples of a batch are not independent" "A dynamic batch is compiled as a loop over samples, but an operator reaches across them; compile for a fixed batch with --dim NAME=1."
     C004 "the object file cannot be made" "An internal check of the code generator failed; please report it with the model."
+    Q001 "a range cannot be quantized" "A value's range on the calibration data is not finite or too wide for a scale."
+    Q002 "the model is quantized already" "It holds QuantizeLinear, DequantizeLinear or integer operators. Quantize the float model it was made from."
+    Q003 "the model cannot be quantized" "Its type or operator set does not allow for it; the message says which."
 }

@@ -78,10 +78,10 @@ impl Rewrite {
         }
         for n in graph.node.iter().filter(|n| is(n, "Constant")) {
             let value = n.attribute.iter().find(|a| a.name == "value").and_then(|a| a.t.as_ref());
-            if let (Some(t), Some(out)) = (value.filter(|t| wanted(t)), n.output.first()) {
-                if read.contains(out.as_str()) {
-                    constants.insert(out.clone(), t.clone());
-                }
+            if let (Some(t), Some(out)) = (value.filter(|t| wanted(t)), n.output.first())
+                && read.contains(out.as_str())
+            {
+                constants.insert(out.clone(), t.clone());
             }
         }
         // An initializer that is also an input may be fed another value.
@@ -119,10 +119,10 @@ impl Rewrite {
         let mut left = false;
         let mut folded = HashSet::new();
         for node in std::mem::take(&mut graph.node) {
-            let done = match () {
-                () if is(&node, "QuantizeLinear") => self.quantize(&node)?,
-                () if is(&node, "DequantizeLinear") => self.dequantize(&node, &mut folded)?,
-                () => false,
+            let done = if is(&node, "QuantizeLinear") {
+                self.quantize(&node)?
+            } else {
+                is(&node, "DequantizeLinear") && self.dequantize(&node, &mut folded)?
             };
             if !done {
                 left |= is_quantized(&node);

@@ -8,12 +8,11 @@ use tract_onnx::pb::{NodeProto, TensorProto};
 pub(crate) struct Grid {
     pub least: f32,
     pub most: f32,
-    bits: usize,
 }
 
 /// By ONNX's code of the element type; `None` for types that are no grid of small integers.
 pub(crate) fn grid(code: i32) -> Option<Grid> {
-    let (bits, signed) = match code {
+    let (bits, signed): (u32, bool) = match code {
         2 => (8, false),
         3 => (8, true),
         4 => (16, false),
@@ -24,7 +23,7 @@ pub(crate) fn grid(code: i32) -> Option<Grid> {
     };
     let span = (1i32 << bits) as f32;
     let least = if signed { -span / 2.0 } else { 0.0 };
-    Some(Grid { least, most: least + span - 1.0, bits })
+    Some(Grid { least, most: least + span - 1.0 })
 }
 
 /// An f32 tensor without a name.
@@ -119,7 +118,8 @@ pub(crate) fn dequantize(
         Some(Some(z)) => Some(z),
         Some(None) => return Ok(None),
     };
-    let attribute = |name: &str, default| node.attribute.iter().find(|a| a.name == name).map_or(default, |a| a.i);
+    let attribute =
+        |name: &str, default| node.attribute.iter().find(|a| a.name == name).map_or(default, |a| a.i);
     let rank = weight.dims.len() as i64;
     let fits = |ok: bool, title: &str| match ok {
         true => Ok(()),

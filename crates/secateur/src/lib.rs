@@ -9,6 +9,7 @@ pub mod cli;
 mod layers;
 mod output;
 mod prune;
+mod quantize;
 mod report;
 
 pub use calibrated::{
@@ -18,4 +19,5 @@ pub use calibrated::{
 pub use layers::Layer;
 pub use output::write_atomically;
 pub use prune::{Analyzed, Pruned, Request, analyze, open, prune};
+pub use quantize::quantize;
 pub use report::{Footprint, PruneReport};

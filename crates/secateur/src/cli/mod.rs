@@ -14,6 +14,7 @@ mod data;
 mod inspect;
 mod options;
 mod prune;
+mod quantize;
 mod targets;
 mod verify;
 
@@ -49,6 +50,8 @@ enum Command {
     Prune(prune::Args),
     /// Write everything a target needs.
     Compile(compile::Args),
+    /// Write a model with integer weights and activations.
+    Quantize(quantize::Args),
     /// Compare the outputs of two models on data.
     Verify(verify::Args),
     /// Show what is known about the targets.
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(a) => inspect::run(a, common),
         Command::Prune(a) => prune::run(a, common),
         Command::Compile(a) => compile::run(a, common),
+        Command::Quantize(a) => quantize::run(a, common),
         Command::Verify(a) => verify::run(a, common),
         Command::Targets(a) => targets::run(a, common),
     };

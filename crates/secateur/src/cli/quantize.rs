@@ -1,0 +1,186 @@
+//! `secateur quantize`.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use secateur_diag::{Code, Result, diag};
+use secateur_exec::{Executor, InputSet, parse_data_args};
+use secateur_quant::{Activations, Calibration, Method, Options, Report, Weights};
+
+use super::data::Preparing;
+use super::{Common, Outcome};
+use crate::output::check_writable;
+
+/// How weights, and with them activations, are stored.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum WeightsName {
+    /// Weights and activations of 8 bits.
+    Int8,
+    /// Weights of 4 bits, one scale an output; activations of 8 bits.
+    Int4,
+    /// Weights of 8 bits; activations stay float.
+    W8,
+    /// Weights of 4 bits, one scale for 32 inputs; activations stay float.
+    W4,
+}
+
+/// How ranges of activations are found.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum MethodName {
+    /// From the least to the greatest element.
+    Minmax,
+    /// All but a share of the elements, see --percentile.
+    Percentile,
+    /// What gives the least square error.
+    Mse,
+    /// What gives the least relative entropy.
+    Entropy,
+}
+
+/// The integers of activations.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ActivationsName {
+    /// -128 to 127.
+    Int8,
+    /// 0 to 255.
+    Uint8,
+}
+
+/// How weights are rounded.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum RoundingName {
+    /// Each by itself.
+    Nearest,
+    /// With error feedback, and biases corrected; needs --calib.
+    Feedback,
+}
+
+/// How to quantize.
+#[derive(clap::Args, Clone)]
+pub struct Quantizing {
+    /// Samples to take ranges from: FILE.npy, or NAME=FILE.npy for each of several inputs.
+    #[arg(long, value_name = "[NAME=]FILE")]
+    calib: Vec<String>,
+    #[command(flatten)]
+    preparing: Preparing,
+    /// How weights and activations are stored.
+    #[arg(long, value_enum, default_value = "int8")]
+    weights: WeightsName,
+    /// How ranges of activations are found.
+    #[arg(long, value_enum, default_value = "mse")]
+    method: MethodName,
+    /// Share of the elements that --method percentile keeps, in percent.
+    #[arg(long, value_name = "P", default_value_t = 99.99)]
+    percentile: f64,
+    /// The integers of activations.
+    #[arg(long, value_enum, default_value = "int8")]
+    activations: ActivationsName,
+    /// Scales of activations are powers of two.
+    #[arg(long)]
+    power_of_two: bool,
+    /// How weights are rounded; by default with feedback at 4 bits where there are data.
+    #[arg(long, value_enum)]
+    rounding: Option<RoundingName>,
+    /// Leave nodes float whose name, or that of a weight or result, matches.
+    #[arg(long, value_name = "GLOB")]
+    keep_float: Vec<String>,
+    /// Samples in a batch.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    calib_batch: usize,
+    /// Threads for calibration; 0 for all cores. The result does not depend on it.
+    #[arg(long = "calib-threads", value_name = "N", default_value_t = 0)]
+    threads: usize,
+}
+
+/// Arguments of `quantize`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The ONNX model.
+    model: PathBuf,
+    /// The model to write.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    quantizing: Quantizing,
+}
+
+impl Quantizing {
+    fn options(&self) -> Result<Options> {
+        if !(self.percentile > 0.0 && self.percentile <= 100.0) || self.calib_batch == 0 {
+            return Err(diag(Code::P005, "--percentile must be in 0..=100, --calib-batch positive"));
+        }
+        let weights = match self.weights {
+            WeightsName::Int8 => Weights::Int8,
+            WeightsName::Int4 => Weights::Int4,
+            WeightsName::W8 => Weights::W8,
+            WeightsName::W4 => Weights::W4,
+        };
+        let four = matches!(weights, Weights::Int4 | Weights::W4) && !self.calib.is_empty();
+        Ok(Options {
+            weights,
+            method: match self.method {
+                MethodName::Minmax => Method::MinMax,
+                MethodName::Percentile => Method::Percentile(1.0 - self.percentile / 100.0),
+                MethodName::Mse => Method::Mse,
+                MethodName::Entropy => Method::Entropy,
+            },
+            activations: match self.activations {
+                ActivationsName::Int8 => Activations::Int8,
+                ActivationsName::Uint8 => Activations::Uint8,
+            },
+            power_of_two: self.power_of_two,
+            feedback: self.rounding.map_or(four, |r| r == RoundingName::Feedback),
+            keep_float: self.keep_float.clone(),
+        })
+    }
+}
+
+pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
+    check_writable(&a.output)?;
+    let q = &a.quantizing;
+    let options = q.options()?;
+    let module = crate::open(&a.model)?;
+    let data = match q.calib.is_empty() {
+        true => None,
+        false => {
+            let executor = Executor::from_path(&a.model)?;
+            Some(InputSet::open(&parse_data_args(&q.calib)?, executor.inputs(), &q.preparing.recipe()?)?)
+        }
+    };
+    data.iter().flat_map(InputSet::warnings).for_each(|w| common.warn(&w));
+    let threads = match q.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    let calibration = data.as_ref().map(|data| Calibration { data, batch: q.calib_batch, threads });
+    let layers = layer_count(&module);
+    let bar = common.progress(layers + 1, "quantize");
+    let (model, external, report) =
+        crate::quantize(module, &options, calibration.as_ref(), &mut || bar.inc(1))?;
+    model.save(&a.output, &external)?;
+    bar.finish_and_clear();
+    let size = |p: &PathBuf| std::fs::metadata(p).map_or(0, |m| m.len());
+    let (before, after) = (size(&a.model), size(&a.output));
+    common.say(&text(&report, before, after));
+    common.give(&serde_json::json!({ "bytes_before": before, "bytes_after": after, "report": report }));
+    Ok(Outcome::Done)
+}
+
+fn layer_count(module: &secateur_ir::Module) -> u64 {
+    secateur_prune::calib::linear::linears(&module.graph).len() as u64
+}
+
+fn text(r: &Report, before: u64, after: u64) -> String {
+    let float = match r.float.len() {
+        0 => String::new(),
+        n => format!(", {n} stay float"),
+    };
+    let share = 100.0 * after as f64 / before.max(1) as f64;
+    format!(
+        "{} layers with integer weights{float}\n{} Quantize/Dequantize pairs on {} scales\n{before} bytes before, {after} \
+         after ({share:.1} %)\n",
+        r.layers.len(),
+        r.pairs,
+        r.scales,
+    )
+}

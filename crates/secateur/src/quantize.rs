@@ -1,0 +1,29 @@
+//! Load, simplify, quantize, export.
+
+use secateur_diag::Result;
+use secateur_ir::Module;
+use secateur_onnx::Model;
+use secateur_quant::{Calibration, Options, Report};
+
+/// The least IR version whose files may hold operator set 21.
+const IR_VERSION: i64 = 10;
+
+/// Quantizes a model; gives its file form and what was done.
+///
+/// # Errors
+/// Those of the passes and of [`secateur_quant::quantize`].
+pub fn quantize(
+    mut module: Module,
+    options: &Options,
+    calibration: Option<&Calibration>,
+    done: &mut dyn FnMut(),
+) -> Result<(Model, secateur_onnx::ExternalOut, Report)> {
+    secateur_passes::prepare(&mut module.graph, &mut secateur_passes::Options::default())?;
+    let (graph, report) = secateur_quant::quantize(&module.graph, options, calibration, done)?;
+    module.graph = graph;
+    secateur_passes::run(&mut module.graph, &["merge_shared"])?;
+    let (mut model, external) = module.export();
+    let proto = model.proto_mut();
+    proto.ir_version = proto.ir_version.max(Some(if module.graph.opset("") >= 21 { IR_VERSION } else { 7 }));
+    Ok((model, external, report))
+}
