@@ -1,7 +1,7 @@
 //! Quantization spelled out as plain float arithmetic, before the engine sees the model.
 //!
 //! The engine fuses chains from DequantizeLinear to QuantizeLinear into tables and gets some of them wrong
-//! (`docs/decisions/0005-quantized-models-run-as-float-arithmetic.md`). Here a QuantizeLinear becomes
+//! (`docs/decisions/0008-quantized-models-run-as-float-arithmetic.md`). Here a QuantizeLinear becomes
 //! `clip(round_half_even(x / s) + z)` and a DequantizeLinear `(q - z) * s`, both in f32, as
 //! <https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html> defines them. The grid of a type of at most 16 bits
 //! is exact in f32. Weights are dequantized once, so that 4-bit and blocked ones, which the engine lacks, run too.
