@@ -127,7 +127,7 @@ fn fidelity(c: &Calibrated) -> String {
     let error =
         |e: f64| format!("{:.2} % of its variance ({:.1} dB)", 100.0 * e, -10.0 * e.max(1e-30).log10());
     let mut out = format!(
-        "outputs differ from the original's by {}, before compensation by {}; {} samples that chose no damping\n",
+        "outputs differ from the original's by {}, before compensation by {}; on {} calibration samples\n",
         error(c.output_error),
         error(c.output_error_cut),
         c.judged_on

@@ -55,7 +55,8 @@ fn exit_codes() {
     assert_eq!(desk.line("prune small.onnx -o q.onnx --macs 1% --force").code, 1);
     assert_eq!(dims(&secateur::open(&desk.path("q.onnx")).unwrap(), "w1"), [1, 3, 3, 3]);
     assert_eq!(desk.line("compile small.onnx --target rpi4 -o q --macs 1% --force").code, 1);
-    assert_eq!(names(&desk.path("q")), ["report.json", "small.onnx"]);
+    let bundle = ["libsmall.a", "report.json", "small.h", "small.o", "small.onnx", "small.py", "small.rs"];
+    assert_eq!(names(&desk.path("q")), bundle);
 }
 
 #[test]

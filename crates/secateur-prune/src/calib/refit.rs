@@ -57,9 +57,9 @@ pub struct Refitted {
     pub weight: String,
     /// The damping chosen, a share of the mean variance of the inputs.
     pub damping: f64,
-    /// Error on held-out samples, a share of the target's variance, before.
+    /// Error on the samples that chose the damping, a share of the target's variance, before.
     pub before: f64,
-    /// And after.
+    /// And after, when these samples have joined the fit.
     pub after: f64,
 }
 

@@ -90,7 +90,8 @@ pub struct Calibrated {
     pub samples: usize,
     /// Steps to the budget.
     pub steps: usize,
-    /// Squared error of the outputs on samples that did not choose the damping, a share of their variance.
+    /// Squared error of the outputs on held-out samples, which chose the damping and then joined the fit, a share of
+    /// their variance. It is lower than on other data.
     pub output_error: f64,
     /// The same, cut but not compensated.
     pub output_error_cut: f64,
