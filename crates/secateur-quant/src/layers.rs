@@ -3,12 +3,12 @@
 use faer::Mat;
 use rustc_hash::{FxHashMap, FxHashSet};
 use secateur_diag::Result;
-use secateur_exec::{Moments, Tensor, Unfold, fold_in_order};
+use secateur_exec::Moments;
 use secateur_ir::{Graph, ValueId};
 use secateur_prune::calib::Samples;
 use secateur_prune::calib::linear::{Linear, linears};
-use secateur_prune::calib::statistics::unfolding;
-use secateur_prune::calib::walk::{Batches, Walk};
+use secateur_prune::calib::statistics::{moments, unfolding};
+use secateur_prune::calib::walk::Walk;
 
 use crate::feedback::Inverse;
 use crate::weight::{Grid, Rounded, round};
@@ -115,34 +115,6 @@ fn least(bias: &Option<Vec<f32>>, data: Option<f32>, outputs: usize) -> Vec<f64>
         (Some(b), Some(s)) if b.len() == outputs => b.iter().map(|b| one(*b, s)).collect(),
         _ => vec![0.0; outputs],
     }
-}
-
-fn moments(
-    data: &Batches,
-    unfold: &Unfold,
-    range: std::ops::Range<usize>,
-    p: usize,
-    threads: usize,
-    products: bool,
-) -> Result<Moments> {
-    let mut sum = Moments::zero(p, 0);
-    let work = |b: usize| {
-        let x = unfold.rows(&data[b] as &Tensor, range.clone())?;
-        let mut m = Moments::zero(p, 0);
-        if products {
-            m.add(x.as_ref(), Mat::zeros(x.nrows(), 0).as_ref());
-        } else {
-            m.count = x.nrows() as f64;
-            m.x = (0..p).map(|i| x.col(i).iter().map(|v| f64::from(*v)).sum()).collect();
-        }
-        Ok(m)
-    };
-    fold_in_order(data.len(), threads, work, &mut |_, m| {
-        sum.merge(&m);
-        Ok(())
-    })?;
-    sum.mirror();
-    Ok(sum)
 }
 
 /// Puts what a layer has become into the graph that later layers are measured on.

@@ -66,7 +66,7 @@ pub fn gather(
         let (mut covariance, mut mean_square) = (Vec::new(), Vec::new());
         for g in 0..l.groups() {
             let range = g * channels..(g + 1) * channels;
-            let m = moments(&data, &unfold, range, channels * taps, samples.threads)?;
+            let m = moments(&data, &unfold, range, channels * taps, samples.threads, true)?;
             let mut c = m.gram(has_offset(graph, &l));
             let n = m.count.max(1.0);
             c.col_iter_mut().for_each(|c| c.iter_mut().for_each(|x| *x /= n));
@@ -79,18 +79,28 @@ pub fn gather(
     Ok(out)
 }
 
-fn moments(
+/// Moments of the `p` unfolded columns of channels `range`, over all batches; without `products` only their sums.
+///
+/// # Errors
+/// `X002` where a tensor is not f32 or not of the expected shape.
+pub fn moments(
     data: &Batches,
     unfold: &Unfold,
     range: std::ops::Range<usize>,
     p: usize,
     threads: usize,
+    products: bool,
 ) -> Result<Moments> {
     let mut sum = Moments::zero(p, 0);
     let work = |b: usize| {
         let x = unfold.rows(&data[b], range.clone())?;
         let mut m = Moments::zero(p, 0);
-        m.add(x.as_ref(), Mat::zeros(x.nrows(), 0).as_ref());
+        if products {
+            m.add(x.as_ref(), Mat::zeros(x.nrows(), 0).as_ref());
+        } else {
+            m.count = x.nrows() as f64;
+            m.x = (0..p).map(|i| x.col(i).iter().map(|v| f64::from(*v)).sum()).collect();
+        }
         Ok(m)
     };
     fold_in_order(data.len(), threads, work, &mut |_, m| {
