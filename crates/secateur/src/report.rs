@@ -132,6 +132,17 @@ fn fidelity(c: &Calibrated) -> String {
         error(c.output_error_cut),
         c.judged_on
     );
+    if let Some(r) = &c.reconstruction {
+        let views = if r.views { ", shifted and mirrored" } else { "" };
+        let (before, after) = (error(r.before), error(r.after));
+        out.push_str(&format!(
+            "reconstructed in {} passes over the samples{views}; a short run on others took held-out ones from {before} to {after}\n",
+            r.epochs
+        ));
+    }
+    if let Some(why) = &c.reconstruction_left {
+        out.push_str(&format!("not reconstructed: {why}\n"));
+    }
     out.push_str(&format!("calibrated on {} samples in {} step(s)", c.samples, c.steps));
     if c.zeros > 0.0 {
         out.push_str(&format!("; {:.1} % of the weights that multiply are zero", 100.0 * c.zeros));

@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("secateur-passes", 3),
     ("secateur-coupling", 3),
     ("secateur-exec", 3),
+    ("secateur-grad", 3),
     ("secateur-prune", 4),
     ("secateur-quant", 5),
     ("secateur-codegen", 4),

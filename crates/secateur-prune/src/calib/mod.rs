@@ -8,6 +8,7 @@ pub mod measure;
 pub mod obs;
 pub mod pattern;
 pub mod readers;
+pub mod reconstruct;
 pub mod refit;
 pub mod share;
 pub mod solve;

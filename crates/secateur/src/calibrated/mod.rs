@@ -10,6 +10,7 @@ use secateur_ir::{Graph, Module};
 use secateur_prune::Scope;
 use secateur_prune::calib::Samples;
 use secateur_prune::calib::pattern::Pattern;
+use secateur_prune::calib::reconstruct::Reconstructed;
 use secateur_prune::calib::refit::Refitted;
 use secateur_prune::calib::state::State;
 use serde::Serialize;
@@ -42,6 +43,12 @@ pub struct Without {
     pub sums: bool,
     /// What a rectifier cuts off counts as an error.
     pub rectifiers: bool,
+    /// Weights of all layers are not moved together in the end.
+    pub reconstruction: bool,
+    /// The reconstruction looks at the outputs alone.
+    pub inside: bool,
+    /// The reconstruction sees samples as they are alone.
+    pub views: bool,
 }
 
 /// What calibration is asked for.
@@ -54,6 +61,8 @@ pub struct Calibration {
     pub scope: Option<Scope>,
     /// Steps to the budget; `None` tries one and two and keeps what is nearer to the original.
     pub steps: Option<usize>,
+    /// Passes over the samples of the reconstruction.
+    pub epochs: usize,
     /// What is left out.
     pub without: Without,
     /// Zeros in the weights that stay: their pattern, and their share of all weights of linear operators.
@@ -99,6 +108,10 @@ pub struct Calibrated {
     pub judged_on: usize,
     /// Share of zeros in the weights of linear operators.
     pub zeros: f64,
+    /// The reconstruction, where there was one.
+    pub reconstruction: Option<Reconstructed>,
+    /// Why there was none although one was wanted.
+    pub reconstruction_left: Option<String>,
     /// Groups, at the first step.
     pub curves: Vec<CurveReport>,
     /// Operators fitted again, at the last step.
@@ -189,7 +202,11 @@ pub fn prune(
             best = Some(found);
         }
     }
-    let Some((mut report, state)) = best else { unreachable!("at least one number of steps is tried") };
+    let Some((mut report, mut state)) = best else { unreachable!("at least one number of steps is tried") };
+    let changed = !report.layers.is_empty();
+    if changed && !calibration.without.reconstruction && !calibration.without.compensation {
+        run.reconstruct(&mut state, &mut report, progress)?;
+    }
     report.peak_memory = peak_memory();
     let plan = state.plan(&analyzed.coupling);
     Ok((analyzed.finished(state.graph, plan, &request.dims)?, report))

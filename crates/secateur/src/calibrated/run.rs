@@ -8,6 +8,7 @@ use secateur_prune::calib::curves::{self, Curve};
 use secateur_prune::calib::linear::linears;
 use secateur_prune::calib::measure::Reference;
 use secateur_prune::calib::pattern::Pattern;
+use secateur_prune::calib::reconstruct;
 use secateur_prune::calib::refit::{self, Masks, Refitted};
 use secateur_prune::calib::state::State;
 use secateur_prune::calib::statistics::{self, Known};
@@ -173,6 +174,8 @@ impl<'a> Run<'a> {
             output_error_cut: 0.0,
             judged_on: self.judge.samples(),
             zeros: 0.0,
+            reconstruction: None,
+            reconstruction_left: None,
             curves: Vec::new(),
             layers: Vec::new(),
             peak_memory: None,
@@ -237,6 +240,40 @@ impl<'a> Run<'a> {
         let layers = refit::compensate(original, &mut graph, &kept, &c.samples, &options, done)?;
         state.graph = graph;
         Ok(layers)
+    }
+
+    /// Moves all weights together.
+    pub fn reconstruct(
+        &self,
+        state: &mut State,
+        report: &mut Calibrated,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        const STEPS: usize = 100;
+        let c = self.calibration;
+        let mut options = reconstruct::Options { epochs: c.epochs, ..reconstruct::Options::default() };
+        options.views &= !c.without.views;
+        if c.without.inside {
+            options.inside = 0.0;
+        }
+        progress.stage("reconstruction", STEPS);
+        let mut way = 0.0;
+        let done = &mut |share: f64| {
+            let before = way as usize;
+            way = (way + STEPS as f64 * share).min(STEPS as f64);
+            (before..way as usize).for_each(|_| progress.step());
+        };
+        let (original, mut graph) = (&self.analyzed.module.graph, state.graph.clone());
+        let kept = |v, a| state.kept(v, a);
+        let did =
+            reconstruct::reconstruct(original, &mut graph, &kept, &c.samples, &self.judge, &options, done)?;
+        state.graph = graph;
+        report.output_error = self.judge.error(&state.graph)?;
+        match did {
+            Ok(d) => report.reconstruction = Some(d),
+            Err(left) => report.reconstruction_left = Some(left.to_string()),
+        }
+        Ok(())
     }
 
     /// How many zeros each layer gets.

@@ -24,6 +24,9 @@ pub struct Calibrating {
     /// Steps to the budget; without it one and two are tried and what is nearer to the original is kept.
     #[arg(long, value_name = "N", requires = "calib")]
     steps: Option<usize>,
+    /// Passes over the samples in which the weights of all layers are moved together.
+    #[arg(long, value_name = "N", default_value_t = 30, requires = "calib")]
+    epochs: usize,
     /// Share of zeros in the weights that stay: 80%. Needs --calib.
     #[arg(long, value_name = "SHARE", requires = "calib")]
     sparsity: Option<String>,
@@ -60,6 +63,12 @@ pub enum Part {
     Sums,
     /// What a rectifier cuts off counts as an error.
     Rectifiers,
+    /// Weights of all layers are not moved together in the end.
+    Reconstruction,
+    /// Reconstruction looks at the outputs alone, not at values inside.
+    Inside,
+    /// Reconstruction does not see images shifted and mirrored.
+    Views,
 }
 
 /// A bar for each stage.
@@ -129,12 +138,16 @@ impl Calibrating {
             rating,
             scope,
             steps: self.steps,
+            epochs: self.epochs,
             without: Without {
                 sensitivity: has(Part::Sensitivity),
                 compensation: has(Part::Compensation),
                 repair: has(Part::Repair),
                 sums: has(Part::Sums),
                 rectifiers: has(Part::Rectifiers),
+                reconstruction: has(Part::Reconstruction) || self.epochs == 0,
+                inside: has(Part::Inside),
+                views: has(Part::Views),
             },
             masks,
             cache: match self.no_cache {

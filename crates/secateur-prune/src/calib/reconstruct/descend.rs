@@ -1,0 +1,100 @@
+//! Gradient descent: Adam (Kingma and Ba 2015, algorithm 1) with steps that shrink as a cosine (Loshchilov and
+//! Hutter 2017, equation 5).
+
+use secateur_diag::Result;
+use secateur_exec::fold_in_order;
+use secateur_grad::Array;
+
+use super::pair::Pair;
+use super::views::Views;
+
+/// Samples of one step.
+const STEP: usize = 32;
+/// Decay of the averages of derivatives and of their squares (Kingma and Ba, section 2).
+const DECAY: [f32; 2] = [0.9, 0.999];
+
+/// A tensor on its way.
+struct Moving {
+    at: Vec<f32>,
+    /// Averages of derivatives, and of their squares.
+    mean: Vec<f32>,
+    square: Vec<f32>,
+    /// Size of a step.
+    rate: f32,
+}
+
+impl Moving {
+    fn new(a: &Array, rate: f32) -> Self {
+        // Steps are a share of the tensor's size, so that it does not matter in what units weights are.
+        let size = (a.data.iter().map(|x| x * x).sum::<f32>() / a.len().max(1) as f32).sqrt();
+        let zero = || vec![0.0; a.len()];
+        Self { at: a.data.to_vec(), mean: zero(), square: zero(), rate: rate * size }
+    }
+
+    /// Step `t`, counted from 1, its size times `slow`. Zeros stay: they may be wanted.
+    fn step(&mut self, d: &[f32], t: i32, slow: f32) {
+        let [a, b] = DECAY;
+        let (ca, cb) = (1.0 - a.powi(t), 1.0 - b.powi(t));
+        let state = self.mean.iter_mut().zip(&mut self.square);
+        for ((w, (m, q)), d) in self.at.iter_mut().zip(state).zip(d) {
+            *m = a * *m + (1.0 - a) * d;
+            *q = b * *q + (1.0 - b) * d * d;
+            if *w != 0.0 && *q > 0.0 {
+                *w -= slow * self.rate * (*m / ca) / (*q / cb).sqrt();
+            }
+        }
+    }
+}
+
+impl Pair<'_> {
+    /// Runs over `which` samples `epochs` times, in another order each time; the parameters then.
+    ///
+    /// Derivatives of the runs of one step are summed up in order, so that threads do not matter.
+    pub fn descend(
+        &self,
+        which: &[(usize, usize)],
+        rate: f32,
+        epochs: usize,
+        views: bool,
+        done: &mut dyn FnMut(f64),
+    ) -> Result<Vec<Array>> {
+        let params = self.pruned.params().iter();
+        let mut now: Vec<Array> = params.filter_map(|p| self.pruned.param(*p).cloned()).collect();
+        let mut moving: Vec<Moving> = now.iter().map(|a| Moving::new(a, rate)).collect();
+        let chunk = self.rows.chunk;
+        let chunks = which.len() / chunk;
+        let steps = (chunks / (STEP / chunk).max(1)).max(1);
+        let mut rng = fastrand::Rng::with_seed(0);
+        let mut order = which.to_vec();
+        for epoch in 0..epochs {
+            rng.shuffle(&mut order);
+            for s in 0..steps {
+                let first = s * chunks / steps;
+                let count = (s + 1) * chunks / steps - first;
+                let seeds: Vec<u64> = (0..count).map(|_| rng.u64(..)).collect();
+                let work = |i: usize| {
+                    let rows = &order[(first + i) * chunk..][..chunk];
+                    let views = views.then(|| Views::new(seeds[i], chunk));
+                    Ok(self.derivative(&now, rows, views.as_ref()))
+                };
+                let mut sum: Option<Vec<Array>> = None;
+                fold_in_order(count, self.rows.samples.threads, work, &mut |_, d| {
+                    match (&mut sum, d) {
+                        (Some(s), Some(d)) => s.iter_mut().zip(&d).for_each(|(a, b)| a.add(b)),
+                        (s, d) => *s = s.take().or(d),
+                    }
+                    Ok(())
+                })?;
+                let t = epoch * steps + s;
+                let way = t as f32 / (steps * epochs) as f32;
+                let slow = 0.5 * (1.0 + libm::cosf(std::f32::consts::PI * way));
+                for ((m, d), a) in moving.iter_mut().zip(sum.iter().flatten()).zip(&mut now) {
+                    m.step(&d.data, i32::try_from(t).unwrap_or(i32::MAX - 1) + 1, slow);
+                    *a = Array::new(&a.shape, m.at.clone());
+                }
+                done(1.0 / (steps * epochs) as f64);
+            }
+        }
+        Ok(now)
+    }
+}

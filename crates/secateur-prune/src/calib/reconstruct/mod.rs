@@ -1,0 +1,177 @@
+//! Reconstruction: the weights of all layers are moved together so that the network comes nearer to the original,
+//! where compensation has looked at one layer at a time.
+//!
+//! It minimizes the squared error of the outputs and of the values inside over the calibration samples, by
+//! gradient descent from what compensation has found. Targets are the original's own values: no labels are
+//! needed. For quantization this is known as reconstruction from unlabelled calibration data (Li et al. 2021,
+//! BRECQ, section 3); matching the values inside goes back to Romero et al. 2015 (FitNets, equation 3).
+
+mod descend;
+mod pair;
+mod views;
+
+use secateur_diag::Result;
+use secateur_grad::{Array, Refused};
+use secateur_ir::{Graph, ValueId};
+use serde::Serialize;
+
+use super::Samples;
+use super::measure::Reference;
+use pair::Pair;
+
+/// How reconstruction goes.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Passes over the samples.
+    pub epochs: usize,
+    /// Most multiply-adds that all passes may take; fewer passes are made where they would take more.
+    pub work: f64,
+    /// Size of the first steps, a share of the size of each tensor; halved while that is better on held-out
+    /// samples.
+    pub rate: f32,
+    /// What the error of the values inside counts, against that of the outputs.
+    pub inside: f32,
+    /// Whether images may be shown shifted and mirrored, where that is better on held-out samples.
+    pub views: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { epochs: 30, work: 1e13, rate: 8e-3, inside: 25.0, views: true }
+    }
+}
+
+/// What reconstruction did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reconstructed {
+    /// Passes over the samples.
+    pub epochs: usize,
+    /// Size of the first steps, a share of the size of each tensor.
+    pub rate: f32,
+    /// Whether samples were also shifted and mirrored.
+    pub views: bool,
+    /// Squared error of the outputs on held-out samples, a share of their variance, before.
+    pub before: f64,
+    /// And after the short run that chose rate and views, in which these samples had no part.
+    pub after: f64,
+}
+
+/// Why nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// An operator has no derivative.
+    Operator(Refused),
+    /// A few passes over the samples would take more work than is allowed.
+    Work,
+    /// Inputs or outputs are not f32, no weight can move, or there are too few samples to hold some out.
+    Nothing,
+    /// It was not better on held-out samples.
+    Worse,
+}
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Left::Operator(r) if r.name.is_empty() => {
+                write!(f, "{} at node {} has no derivative", r.op, r.node)
+            }
+            Left::Operator(r) => write!(f, "{} \"{}\" has no derivative", r.op, r.name),
+            Left::Work => f.write_str("it would take too long"),
+            Left::Nothing => f.write_str("inputs or outputs are not f32, or there are too few samples"),
+            Left::Worse => f.write_str("it was no better on held-out samples"),
+        }
+    }
+}
+
+/// Fewest passes that are worth it.
+const FEWEST: usize = 3;
+/// A short run, for a choice, has one pass for so many of the whole.
+const SHORT: usize = 8;
+/// Most short runs.
+const TRIES: usize = 3;
+
+/// Moves the weights of `pruned` so that its values come nearer to those of `original`.
+///
+/// Images are also shown shifted and mirrored. How large steps are is decided by short runs on three quarters of the
+/// samples, judged on the others by `judge`, whose samples must be held out ([`Samples::held_out`]); so is
+/// whether samples should be shown as they are alone, where other views do not help. The run that counts is over all samples. Zeros in weights stay. `kept` tells which of
+/// the original's elements of an axis are left, `None` where all are. `done` is told what share of the work is
+/// done.
+///
+/// # Errors
+/// Those of the engine.
+pub fn reconstruct(
+    original: &Graph,
+    pruned: &mut Graph,
+    kept: &dyn Fn(ValueId, usize) -> Option<Vec<usize>>,
+    samples: &Samples,
+    judge: &Reference,
+    options: &Options,
+    done: &mut dyn FnMut(f64),
+) -> Result<std::result::Result<Reconstructed, Left>> {
+    let pair = match Pair::new(original, pruned, kept, samples, options.inside)? {
+        Ok(p) => p,
+        Err(left) => return Ok(Err(left)),
+    };
+    let (all, three) = (pair.rows.all(), pair.rows.fitted());
+    let share = TRIES as f64 / SHORT as f64 * three.len() as f64 / all.len() as f64;
+    let affordable = options.work / (pair.work * all.len() as f64 * (1.0 + share));
+    let epochs = options.epochs.min(affordable as usize);
+    if three.len() == all.len() || epochs == 0 {
+        return Ok(Err(Left::Nothing));
+    }
+    if epochs < FEWEST {
+        return Ok(Err(Left::Work));
+    }
+    let short = epochs.div_ceil(SHORT);
+    let mut attempt = |rate: f32, views: bool| -> Result<f64> {
+        let part = share / (1.0 + share) / TRIES as f64;
+        let params = pair.descend(&three, rate, short, views, &mut |p| done(p * part))?;
+        let mut graph = pruned.clone();
+        put(&mut graph, &pair, &params);
+        judge.error(&graph)
+    };
+    let images = options.views && pair.rows.images();
+    let mut rate = options.rate;
+    let mut best = attempt(rate, images)?;
+    let mut tries = 1;
+    while tries < TRIES {
+        let error = attempt(rate / 2.0, images)?;
+        tries += 1;
+        // Not-a-number is worse.
+        if error < best || best.is_nan() {
+            (best, rate) = (error, rate / 2.0);
+        } else {
+            break;
+        }
+    }
+    // A short run cannot tell whether other views keep a long one from learning the samples by heart; it tells
+    // whether they are samples that the network is made for.
+    let before = judge.error(pruned)?;
+    let mut views = images;
+    if images && (best.is_nan() || best >= before) {
+        (best, views) = (attempt(rate, false)?, false);
+    }
+    if best.is_nan() || best >= before {
+        return Ok(Err(Left::Worse));
+    }
+    let params = pair.descend(&all, rate, epochs, views, &mut |p| done(p / (1.0 + share)))?;
+    let mut graph = pruned.clone();
+    put(&mut graph, &pair, &params);
+    let error = judge.error(&graph)?;
+    if error.is_nan() || error >= before {
+        return Ok(Err(Left::Worse));
+    }
+    *pruned = graph;
+    Ok(Ok(Reconstructed { epochs, rate, views, before, after: best }))
+}
+
+/// Writes parameters into a graph.
+fn put(graph: &mut Graph, pair: &Pair, params: &[Array]) {
+    for (v, a) in pair.pruned.params().iter().zip(params) {
+        let new = graph.init(*v).and_then(|old| old.with_f32(a.shape.clone(), &a.data));
+        if let Some(t) = new {
+            graph.set_init(*v, t);
+        }
+    }
+}
