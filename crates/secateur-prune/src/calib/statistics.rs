@@ -79,6 +79,33 @@ pub fn gather(
     Ok(out)
 }
 
+/// Multiply-adds that one layer's products may take.
+const WORK: f64 = 2e10;
+/// Rows for every column that are taken in any case.
+const ROWS_PER_COLUMN: f64 = 16.0;
+
+/// Of how many rows one is taken, for batch `batch` of `data` whose unfolded matrix has `rows` rows and `p` columns:
+/// neighbouring places of large images tell much the same.
+pub fn stride(data: &Batches, batch: usize, rows: usize, p: usize) -> usize {
+    let samples = |t: &Tensor| t.shape.first().copied().unwrap_or(1).max(1);
+    let all: usize = data.iter().map(|t| samples(t)).sum();
+    let p = p.max(1) as f64;
+    let enough = (ROWS_PER_COLUMN * p).max(WORK / (p * p));
+    (((rows / samples(&data[batch]) * all) as f64 / enough) as usize).max(1)
+}
+
+/// Every `stride`-th row of batch `batch`; batches begin at different rows.
+pub fn thinned(m: &Mat<f32>, stride: usize, batch: usize) -> Mat<f32> {
+    let first = (batch * 7) % stride;
+    let rows = m.nrows().saturating_sub(first).div_ceil(stride);
+    let mut out = Mat::zeros(rows, m.ncols());
+    for j in 0..m.ncols() {
+        let from = m.col_as_slice(j)[first.min(m.nrows())..].iter().step_by(stride);
+        out.col_as_slice_mut(j).iter_mut().zip(from).for_each(|(a, b)| *a = *b);
+    }
+    out
+}
+
 /// Moments of the `p` unfolded columns of channels `range`, over all batches; without `products` only their sums.
 ///
 /// # Errors
@@ -96,6 +123,8 @@ pub fn moments(
         let x = unfold.rows(&data[b], range.clone())?;
         let mut m = Moments::zero(p, 0);
         if products {
+            let step = stride(data, b, x.nrows(), p);
+            let x = if step > 1 { thinned(&x, step, b) } else { x };
             m.add(x.as_ref(), Mat::zeros(x.nrows(), 0).as_ref());
         } else {
             m.count = x.nrows() as f64;

@@ -9,6 +9,7 @@ use secateur_ir::{Graph, Links, ValueId};
 use super::Samples;
 use super::linear::Linear;
 use super::solve::Map;
+use super::statistics::{stride, thinned};
 use super::walk::Batches;
 
 /// Where an operator's output goes.
@@ -101,6 +102,8 @@ pub fn moments(
             let own = &x * &w;
             clip_targets(&mut y, &own, &map.b, bounds, b, columns, task);
         }
+        let step = stride(task.data, b, x.nrows(), p);
+        let (x, y) = if step > 1 { (thinned(&x, step, b), thinned(&y, step, b)) } else { (x, y) };
         let mut m = Moments::zero(p, q);
         match like {
             Some(_) => m.add_y(x.as_ref(), y.as_ref()),

@@ -190,13 +190,8 @@ pub fn prune(
     let first = run.first()?;
     let cut = !request.budget.limits.is_empty();
     let curves = if cut { run.curves(&first, false, progress)? } else { Vec::new() };
-    let tries = match calibration.steps {
-        Some(n) => vec![n.max(1)],
-        None if cut && !calibration.without.compensation => vec![1, 2],
-        None => vec![1],
-    };
     let mut best: Option<(Calibrated, State)> = None;
-    for steps in tries {
+    for steps in run.steps() {
         let found = run.attempt(&first, &curves, steps, progress)?;
         if best.as_ref().is_none_or(|b| found.0.output_error < b.0.output_error) {
             best = Some(found);

@@ -19,8 +19,12 @@ use super::{Calibrated, Calibration, CurveReport, Progress, Rating};
 use crate::cache::Entry;
 use crate::prune::{Analyzed, Request, bound, pins};
 
-/// Samples on which outputs are measured for the sensitivity of each group.
+/// Most samples on which outputs are measured for the sensitivity of each group.
 const SENSITIVITY_SAMPLES: usize = 96;
+/// Multiply-adds that these measurements may take; large networks are measured on fewer samples.
+const SENSITIVITY_WORK: f64 = 2e12;
+/// Multiply-adds of one pass over the samples above which the budget is reached in one step, if nothing is said of steps.
+const LARGE: f64 = 1e11;
 /// Samples on which results are compared with the original.
 const JUDGED_SAMPLES: usize = 128;
 
@@ -51,13 +55,30 @@ impl<'a> Run<'a> {
             true => samples.spread(JUDGED_SAMPLES),
             false => held[..JUDGED_SAMPLES.div_ceil(samples.len_of(0).max(1)).min(held.len())].to_vec(),
         };
+        // Three cuts of every group, each of which runs half of the network.
+        let runs = 1.5 * analyzed.coupling.groups.len().max(1) as f64;
+        let macs = analyzed.costs.whole().macs.unwrap_or(1).max(1) as f64;
+        let measured = ((SENSITIVITY_WORK / (runs * macs)) as usize).min(SENSITIVITY_SAMPLES);
         Ok(Self {
-            sensitivity: Reference::new(graph, samples, samples.spread(SENSITIVITY_SAMPLES))?,
+            sensitivity: Reference::new(graph, samples, samples.spread(measured))?,
             judge: Reference::new(graph, samples, judged)?,
             analyzed,
             request,
             calibration,
         })
+    }
+
+    /// Numbers of steps to try.
+    pub fn steps(&self) -> Vec<usize> {
+        let c = self.calibration;
+        let pass = self.analyzed.costs.whole().macs.unwrap_or(0) as f64 * c.samples.len() as f64;
+        match c.steps {
+            Some(n) => vec![n.max(1)],
+            None if self.request.budget.limits.is_empty() || c.without.compensation || pass > LARGE => {
+                vec![1]
+            }
+            None => vec![1, 2],
+        }
     }
 
     pub fn first(&self) -> Result<View> {

@@ -76,12 +76,31 @@ struct Bars<'a> {
     common: &'a Common,
     bar: ProgressBar,
     number: usize,
+    /// The stage that runs, and since when.
+    since: Option<(String, std::time::Instant)>,
+}
+
+impl Bars<'_> {
+    /// Tells those who asked how long the last stage took.
+    fn end(&mut self) {
+        self.bar.finish_and_clear();
+        if let Some((name, since)) = self.since.take().filter(|_| self.common.verbose) {
+            eprintln!("stage {name:<20} {:>9.1} s", since.elapsed().as_secs_f64());
+        }
+    }
+}
+
+impl Drop for Bars<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 impl Progress for Bars<'_> {
     fn stage(&mut self, name: &str, steps: usize) {
-        self.bar.finish_and_clear();
+        self.end();
         self.number += 1;
+        self.since = Some((name.to_owned(), std::time::Instant::now()));
         self.bar = self.common.progress(steps as u64, &format!("{}. {name}", self.number));
     }
 
@@ -174,7 +193,7 @@ impl Calibrating {
             return Ok((analyzed.cut(plan, &request.dims)?, None));
         }
         let calibration = self.calibration(pruning.with_data(), analyzed, common)?;
-        let mut bars = Bars { common, bar: ProgressBar::hidden(), number: 0 };
+        let mut bars = Bars { common, bar: ProgressBar::hidden(), number: 0, since: None };
         let result = calibrated::prune(analyzed, request, &calibration, &mut bars);
         bars.bar.finish_and_clear();
         result.map(|(p, c)| (p, Some(c)))
@@ -191,7 +210,7 @@ impl Calibrating {
         common: &Common,
     ) -> Result<Vec<calibrated::CurveReport>> {
         let calibration = self.calibration((Rating::Obs, None), analyzed, common)?;
-        let mut bars = Bars { common, bar: ProgressBar::hidden(), number: 0 };
+        let mut bars = Bars { common, bar: ProgressBar::hidden(), number: 0, since: None };
         let result = calibrated::sensitivity(analyzed, request, &calibration, &mut bars);
         bars.bar.finish_and_clear();
         result
