@@ -35,6 +35,42 @@ const FAMILIES: &[Family] = &[
     },
 ];
 
+/// A network that is judged by its outputs alone: data for calibration and others to compare on.
+struct Signal {
+    model: &'static str,
+    calib: &'static str,
+    data: &'static str,
+    mean: &'static str,
+    std: &'static str,
+    dims: &'static [&'static str],
+}
+
+const SIGNALS: &[Signal] = &[
+    Signal {
+        model: "ppocr_cls_v2",
+        calib: "ocr_cls_calib_x.npy",
+        data: "ocr_cls_test_x.npy",
+        mean: "0.5",
+        std: "0.5",
+        dims: &["x.2=48", "x.3=192"],
+    },
+    Signal {
+        model: "fashion_gru",
+        calib: "fashion_calib_x.npy",
+        data: "fashion_test_x.npy",
+        mean: "0.2860",
+        std: "0.3530",
+        dims: &[],
+    },
+];
+
+/// How networks are pruned whose outputs are compared.
+const SIGNAL_ROWS: &[(&str, &str, bool)] = &[
+    ("random", "--criterion random", false),
+    ("l2", "--criterion l2", false),
+    ("secateur's default", "", true),
+];
+
 const BUDGETS: [&str; 3] = ["75%", "50%", "35%"];
 const ZEROS: [&str; 4] = ["50%", "70%", "80%", "90%"];
 const PATTERNS: [&str; 4] = ["unstructured", "2:4", "4x1", "1x4"];
@@ -65,7 +101,8 @@ const ROWS: &[(&str, &str, bool)] = &[
 ];
 
 pub fn run(arguments: &[&str]) -> Result<()> {
-    let (mut dir, mut first, mut only, mut last, mut masks) = (None, "2500", None, false, false);
+    let (mut dir, mut first, mut only, mut last, mut masks, mut signal) =
+        (None, "2500", None, false, false, false);
     let mut left = arguments.iter();
     while let Some(a) = left.next() {
         match *a {
@@ -73,12 +110,18 @@ pub fn run(arguments: &[&str]) -> Result<()> {
             "--only" => only = Some(*left.next().context("--only needs a model's name")?),
             "--default" => last = true,
             "--masks" => masks = true,
+            "--signal" => signal = true,
             d if dir.is_none() && !d.starts_with('-') => dir = Some(PathBuf::from(d)),
-            _ => bail!("expected DIR [--first N] [--only MODEL] [--default] [--masks], found {arguments:?}"),
+            _ => bail!(
+                "expected DIR [--first N] [--only MODEL] [--default] [--masks] [--signal], found {arguments:?}"
+            ),
         }
     }
     let dir = dir.context("expected a folder with models and data")?;
     sh::run(&mut sh::command("cargo build --release --locked --quiet -p secateur"))?;
+    if signal {
+        return signals(&dir, only);
+    }
     println!(
         "top-1 accuracy on the first {first} test samples; nothing is retrained, labels are read by verify alone"
     );
@@ -109,6 +152,41 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     }
     if !found {
         bail!("{} holds none of the models that are measured", dir.display());
+    }
+    Ok(())
+}
+
+/// Signal to noise of pruned networks' outputs, in decibels, against the whole one's.
+fn signals(dir: &Path, only: Option<&str>) -> Result<()> {
+    println!("signal to noise of the outputs in dB, on data that calibration did not see");
+    for s in SIGNALS.iter().filter(|s| only.is_none_or(|o| o == s.model)) {
+        let path = dir.join(format!("{}.onnx", s.model));
+        if !path.exists() || !dir.join(s.data).exists() {
+            continue;
+        }
+        println!("\n{:<28} {}", s.model, BUDGETS.map(|b| format!("{b:>8}")).join(" "));
+        let prepared = ["--scale", "1/255", "--mean", s.mean, "--std", s.std];
+        for (name, options, calib) in SIGNAL_ROWS {
+            let cell = |budget: &str| -> Result<f64> {
+                let out = std::env::temp_dir().join(format!("secateur-signal-{}.onnx", std::process::id()));
+                let mut c = secateur();
+                c.arg("prune").arg(&path).arg("-o").arg(&out).args(["--quiet", "--macs", budget]);
+                c.args(options.split_whitespace());
+                for d in s.dims {
+                    c.args(["--dim", d]);
+                }
+                if *calib {
+                    c.arg("--calib").arg(dir.join(s.calib)).args(prepared);
+                }
+                sh::output(&mut c)?;
+                let mut v = secateur();
+                v.arg("verify").arg(&path).arg(&out).arg("--data").arg(dir.join(s.data)).args(prepared);
+                let json: serde_json::Value = serde_json::from_str(&sh::output(v.arg("--json"))?)?;
+                std::fs::remove_file(&out)?;
+                json["comparison"]["outputs"][0]["sqnr_db"].as_f64().context("verify gave no ratio")
+            };
+            row(name, BUDGETS.map(cell))?;
+        }
     }
     Ok(())
 }

@@ -152,10 +152,12 @@ impl<'a> Pair<'a> {
         }
         let count = inner.len().max(1) as f32;
         let plain = outputs.iter().map(|v| Match { value: *v, kept: None, weight: 1.0 });
-        let hidden = inner.iter().filter(|_| inside > 0.0).map(|&(v, axis)| Match {
-            value: v,
-            kept: axis.and_then(|a| kept(v, a)),
-            weight: inside / count,
+        // Channels that are gone must be known, or the value cannot be compared.
+        let hidden = inner.iter().filter(|_| inside > 0.0).filter_map(|&(v, axis)| {
+            let left = axis.map(|a| kept(v, a)).map_or(Some(None), |k| k.map(Some))?;
+            let channels = known.shapes.get(&v).and_then(|s| s.get(1)).copied();
+            let fits = left.as_ref().is_none_or(|k: &Vec<usize>| Some(k.len()) == channels);
+            fits.then_some(Match { value: v, kept: left, weight: inside / count })
         });
         let matches = plain.chain(hidden).collect();
         let cost = |g: &Graph, f: &Facts| multiply_adds(g, f) / rows.chunk as f64;
