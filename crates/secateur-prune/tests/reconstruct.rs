@@ -76,10 +76,7 @@ fn what_cannot_be_done_is_left_alone_and_said() {
     let start = fitted(&c, &refit::Options::default());
     let same = |g: &Graph| g.value_ids().all(|v| g.init(v) == start.init(v));
     // Not enough work allowed.
-    let (g, did) = run(&c, &start, &Options { work: 1e6, ..Options::default() });
-    assert_eq!(did, Err(Left::Nothing));
-    assert!(same(&g));
-    let (g, did) = run(&c, &start, &Options { work: 1e8, ..Options::default() });
+    let (g, did) = run(&c, &start, &Options { work: 1e7, ..Options::default() });
     assert_eq!(did.unwrap_err().to_string(), "it would take too long");
     assert!(same(&g));
     // Steps so large that nothing good comes of it.

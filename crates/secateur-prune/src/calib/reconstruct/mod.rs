@@ -117,10 +117,10 @@ pub fn reconstruct(
     let share = TRIES as f64 / SHORT as f64 * three.len() as f64 / all.len() as f64;
     let affordable = options.work / (pair.work * all.len() as f64 * (1.0 + share));
     let epochs = options.epochs.min(affordable as usize);
-    if three.len() == all.len() || epochs == 0 {
+    if three.len() == all.len() || options.epochs == 0 {
         return Ok(Err(Left::Nothing));
     }
-    if epochs < FEWEST {
+    if epochs < FEWEST.min(options.epochs) {
         return Ok(Err(Left::Work));
     }
     let short = epochs.div_ceil(SHORT);
