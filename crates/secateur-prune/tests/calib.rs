@@ -144,6 +144,47 @@ fn the_error_of_an_order_is_that_of_the_best_fit() {
 }
 
 #[test]
+fn exchanges_lower_the_error_that_is_left() {
+    let (p, q, classes, gone) = (24, 3, 12, 5);
+    let mut better = 0;
+    for seed in 0..20u64 {
+        let at = |i: usize| f64::from(noise(1, 77_000 * (seed + 1) + i as u64)[0]);
+        // Features that lean on each other, in two overlapping sets.
+        let own = Mat::from_fn(200, p, |i, j| at(i * p + j));
+        let mix = Mat::from_fn(p, p, |i, j| if (i * 5 + j * 3) % 7 < 3 { at(9000 + i * p + j) } else { 0.0 });
+        let x = &own * &mix;
+        let c = x.transpose() * &x;
+        let w = Mat::from_fn(p, q, |i, j| at(20_000 + i * q + j));
+        let rows: Vec<Vec<usize>> = (0..classes).map(|k| (2 * k..2 * k + 2).collect()).collect();
+        let blocks = || vec![obs::Block::new(&c, &w, rows.clone()).unwrap()];
+        let first = obs::order(blocks(), classes, &[0.0; 12]).classes[..gone].to_vec();
+        let then = obs::exchange(&blocks(), classes, &first);
+        // The error of the best fit with these classes at zero, computed directly.
+        let h = secateur_prune::calib::solve::damped(&c, obs::DAMPING);
+        let error = |gone: &[usize]| {
+            use faer::linalg::solvers::Solve;
+            let kept: Vec<usize> =
+                (0..classes).filter(|c| !gone.contains(c)).flat_map(|c| rows[c].clone()).collect();
+            let hk = Mat::from_fn(kept.len(), kept.len(), |i, j| h[(kept[i], kept[j])]);
+            let goal = &h * &w;
+            let goal = Mat::from_fn(kept.len(), q, |i, j| goal[(kept[i], j)]);
+            let best = hk.llt(faer::Side::Lower).unwrap().solve(&goal);
+            let explained =
+                (0..q).map(|j| best.col(j).iter().zip(goal.col(j).iter()).map(|(a, b)| a * b).sum::<f64>());
+            obs::power(&h, &w) - explained.sum::<f64>()
+        };
+        let (a, b) = (error(&first), error(&then));
+        assert_eq!(then.len(), gone);
+        assert!(b <= a * (1.0 + 1e-9), "{seed}: {b} after {a}");
+        if first != then {
+            assert!(b < a, "{seed}: an exchange that saves nothing");
+            better += 1;
+        }
+    }
+    assert!(better > 0, "the greedy order is never the best of all");
+}
+
+#[test]
 fn compensation_lowers_the_error_part_by_part_and_at_any_thread_count() {
     let c = cut(1);
     let all: Vec<usize> = (0..8).collect();

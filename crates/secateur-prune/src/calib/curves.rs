@@ -80,19 +80,51 @@ pub fn orders(
         if n < 2 {
             continue;
         }
-        let blocks: Vec<Block> = all[g]
-            .iter()
-            .filter_map(|r| {
-                let k = by_weight.get(&r.weight)?;
-                let weight = k.linear.matrices(graph.init(r.weight)?)?.swap_remove(r.part);
-                Block::new(&k.covariance[r.part], &weight, r.rows.clone())
-            })
-            .collect();
+        let blocks: Vec<Block> = all[g].iter().filter_map(|r| block(graph, &by_weight, r)).collect();
         let extra = if blocks.is_empty() { shares(&group.classes, fallback) } else { vec![0.0; n] };
         out.push(Curve { group: g, order: obs::order(blocks, n, &extra), measured: Vec::new() });
         done();
     }
     out
+}
+
+fn block(graph: &Graph, known: &FxHashMap<ValueId, &Known>, r: &Reader) -> Option<Block> {
+    let k = known.get(&r.weight)?;
+    let weight = k.linear.matrices(graph.init(r.weight)?)?.swap_remove(r.part);
+    Block::new(&k.covariance[r.part], &weight, r.rows.clone())
+}
+
+/// Rows of a weight above which classes that go into it are not exchanged: the time grows with their cube.
+pub const EXCHANGED_ROWS: usize = 1024;
+
+/// A plan of as many classes of every group that leaves a smaller error at their readers, by exchanges. Groups stay as
+/// they are where a reader is not known or large.
+pub fn exchanged(graph: &Graph, coupling: &Coupling, known: &[Known], plan: Plan) -> Plan {
+    let by_weight: FxHashMap<ValueId, &Known> = known.iter().map(|k| (k.linear.weight, k)).collect();
+    let all = readers(graph, coupling);
+    let gone: FxHashSet<u32> = plan.removed.iter().copied().collect();
+    let mut removed = Vec::new();
+    for (group, readers) in coupling.groups.iter().zip(&all) {
+        let n = group.classes.len();
+        let places: Vec<usize> = (0..n).filter(|&i| gone.contains(&group.classes[i])).collect();
+        let small = |r: &Reader| {
+            by_weight.get(&r.weight).is_some_and(|k| k.covariance[r.part].nrows() <= EXCHANGED_ROWS)
+        };
+        let blocks = match !places.is_empty() && places.len() < n && readers.iter().all(small) {
+            true => readers.iter().map(|r| block(graph, &by_weight, r)).collect::<Option<Vec<_>>>(),
+            false => None,
+        };
+        let places = match blocks.filter(|b| !b.is_empty()) {
+            Some(b) => obs::exchange(&b, n, &places),
+            None => places,
+        };
+        removed.extend(places.into_iter().map(|i| group.classes[i]));
+    }
+    // Classes of no group stay as planned.
+    let grouped: FxHashSet<u32> = coupling.groups.iter().flat_map(|g| g.classes.iter().copied()).collect();
+    removed.extend(plan.removed.iter().copied().filter(|c| !grouped.contains(c)));
+    removed.sort_unstable();
+    Plan::new(coupling, removed)
 }
 
 /// Scores as shares of their sum.

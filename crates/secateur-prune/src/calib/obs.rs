@@ -17,6 +17,7 @@ use super::solve::damped;
 pub const DAMPING: f64 = 0.01;
 
 /// One weight matrix that classes go into.
+#[derive(Clone)]
 pub struct Block {
     /// `p x p`: inverse of the damped covariance of what is left.
     inverse: Mat<f64>,
@@ -95,6 +96,73 @@ pub fn power(covariance: &Mat<f64>, weight: &Mat<f64>) -> f64 {
     (0..weight.ncols())
         .map(|j| weight.col(j).iter().zip(cw.col(j).iter()).map(|(a, b)| a * b).sum::<f64>())
         .sum()
+}
+
+impl Block {
+    /// By class of `gone`, what the error of removing them all is smaller without it; nothing is removed yet.
+    ///
+    /// With `M = ([H^-1]_RR)^-1` over all rows `R` that go and `V = M W_R`, leaving out the rows `c` takes
+    /// `tr(V_c' (M_cc)^-1 V_c)` off.
+    fn saved(&self, gone: &[usize]) -> Option<Vec<f64>> {
+        let rows: Vec<usize> = gone.iter().flat_map(|&c| self.rows[c].iter().copied()).collect();
+        let a = Mat::from_fn(rows.len(), rows.len(), |i, j| self.inverse[(rows[i], rows[j])]);
+        let m = a.llt(Side::Lower).ok()?.inverse();
+        let w = Mat::from_fn(rows.len(), self.weight.ncols(), |i, j| self.weight[(rows[i], j)]);
+        let v = &m * &w;
+        let mut from = 0;
+        let one = |c: &usize| {
+            let (n, at) = (self.rows[*c].len(), from);
+            from += n;
+            if n == 0 {
+                return Some(0.0);
+            }
+            let (m, v) = (m.submatrix(at, at, n, n), v.subrows(at, n));
+            let solved = m.llt(Side::Lower).ok()?.solve(v);
+            let dots = (0..v.ncols()).map(|j| (0..n).map(|i| v[(i, j)] * solved[(i, j)]).sum::<f64>());
+            Some(self.scale * dots.sum::<f64>())
+        };
+        gone.iter().map(one).collect()
+    }
+}
+
+/// Most classes that are exchanged in one group.
+const EXCHANGES: usize = 16;
+/// Classes whose return is tried, the most promising first.
+const RETURNS: usize = 3;
+
+/// Exchanges classes of `gone` for others where that lowers the error left (as in OSSCAR, Meng et al. 2024, local search):
+/// the class whose return saves most comes back and the one that costs least then goes. `blocks` are those of the
+/// group with nothing removed, `count` is its number of classes, `gone` are removed in this order.
+pub fn exchange(blocks: &[Block], count: usize, gone: &[usize]) -> Vec<usize> {
+    let mut gone = gone.to_vec();
+    let without = |gone: &[usize], but: usize| {
+        let mut left = blocks.to_vec();
+        let going = gone.iter().filter(|c| **c != but);
+        going.for_each(|&c| left.iter_mut().for_each(|b| b.remove(c)));
+        left
+    };
+    'next: for _ in 0..EXCHANGES {
+        let Some(parts) = blocks.iter().map(|b| b.saved(&gone)).collect::<Option<Vec<_>>>() else { break };
+        let mut saved: Vec<(f64, usize)> =
+            (0..gone.len()).map(|i| (parts.iter().map(|p| p[i]).sum(), gone[i])).collect();
+        saved.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        for &(_, back) in saved.iter().take(RETURNS) {
+            let left = without(&gone, back);
+            let cost = |c: usize| left.iter().map(|b| b.error(c)).sum::<f64>();
+            let free = (0..count).filter(|c| *c == back || !gone.contains(c));
+            let Some((least, best)) = free.map(|c| (cost(c), c)).min_by(|a, b| a.0.total_cmp(&b.0)) else {
+                continue;
+            };
+            // Rounding must not keep two classes going back and forth.
+            if best != back && least < (1.0 - 1e-6) * cost(back) {
+                gone.retain(|c| *c != back);
+                gone.push(best);
+                continue 'next;
+            }
+        }
+        break;
+    }
+    gone
 }
 
 /// A group's classes from the first to go to the last, and the error after each.

@@ -35,6 +35,8 @@ pub enum Rating {
 pub struct Without {
     /// Groups share the budget by the readers' own errors; the outputs are not measured.
     pub sensitivity: bool,
+    /// Removed classes are not exchanged for others once their number is known.
+    pub exchange: bool,
     /// Weights are not fitted again.
     pub compensation: bool,
     /// Outputs of layers are not scaled and shifted back either.

@@ -1,5 +1,8 @@
 //! One run of calibrated pruning.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 use secateur_coupling::Coupling;
 use secateur_diag::Result;
@@ -34,6 +37,8 @@ pub struct View {
     pub coupling: Coupling,
     costs: CostModel,
     allowed: Vec<bool>,
+    /// What is known of small layers' inputs, once it was gathered.
+    known: RefCell<Option<Rc<Vec<Known>>>>,
 }
 
 pub struct Run<'a> {
@@ -84,14 +89,14 @@ impl<'a> Run<'a> {
     pub fn first(&self) -> Result<View> {
         let (graph, coupling) = (self.analyzed.module.graph.clone(), self.analyzed.coupling.clone());
         let allowed = self.request.selection.groups(&graph, &coupling)?;
-        Ok(View { costs: self.analyzed.costs.clone(), graph, coupling, allowed })
+        Ok(View { costs: self.analyzed.costs.clone(), graph, coupling, allowed, known: RefCell::default() })
     }
 
     fn view(&self, graph: &Graph) -> Result<View> {
         let coupling = secateur_coupling::analyze(graph, &pins(graph, &self.request.pins)?)?;
         let costs = CostModel::new(&bound(graph, &self.request.dims)?, &coupling)?;
         let allowed = self.request.selection.groups(graph, &coupling)?;
-        Ok(View { graph: graph.clone(), coupling, costs, allowed })
+        Ok(View { graph: graph.clone(), coupling, costs, allowed, known: RefCell::default() })
     }
 
     /// Orders of all groups, and the outputs' errors where they matter.
@@ -134,7 +139,30 @@ impl<'a> Run<'a> {
         if let Some(entry) = entry {
             entry.write(&curves);
         }
+        self.keep(view, known);
         Ok(curves)
+    }
+
+    /// Keeps what exchanges need.
+    fn keep(&self, view: &View, mut known: Vec<Known>) {
+        known.retain(|k| k.covariance.iter().all(|c| c.nrows() <= curves::EXCHANGED_ROWS));
+        *view.known.borrow_mut() = Some(Rc::new(known));
+    }
+
+    /// The plan with classes exchanged where that leaves a smaller error.
+    fn exchanged(&self, view: &View, plan: Plan, progress: &mut dyn Progress) -> Result<Plan> {
+        if self.calibration.rating != Rating::Obs || self.calibration.without.exchange {
+            return Ok(plan);
+        }
+        if view.known.borrow().is_none() {
+            let wanted = curves::wanted(&view.graph, &view.coupling, &view.allowed);
+            self.keep(view, self.known(view, &wanted, progress)?);
+        }
+        let known = view.known.borrow().clone().unwrap_or_default();
+        progress.stage("exchanges", 1);
+        let plan = curves::exchanged(&view.graph, &view.coupling, &known, plan);
+        progress.step();
+        Ok(plan)
     }
 
     fn known(
@@ -211,7 +239,7 @@ impl<'a> Run<'a> {
                     let curves = self.curves(&later, false, progress)?;
                     (&later, curves)
                 };
-                let plan = self.plan(view, &curves, budget)?;
+                let plan = self.exchanged(view, self.plan(view, &curves, budget)?, progress)?;
                 state.cut(&view.coupling, &plan)?;
                 if step == 0 {
                     let gone: FxHashSet<u32> = plan.removed.iter().copied().collect();

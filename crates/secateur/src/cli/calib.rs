@@ -55,6 +55,8 @@ pub struct Calibrating {
 pub enum Part {
     /// Outputs are not measured; groups share the budget by their readers' errors.
     Sensitivity,
+    /// Removed channels are not exchanged for others once their number is known.
+    Exchange,
     /// Weights are not fitted again; outputs of layers are scaled and shifted back.
     Compensation,
     /// Outputs of layers are not even scaled and shifted back; with compensation only.
@@ -164,6 +166,7 @@ impl Calibrating {
                 repair: has(Part::Repair),
                 sums: has(Part::Sums),
                 rectifiers: has(Part::Rectifiers),
+                exchange: has(Part::Exchange),
                 reconstruction: has(Part::Reconstruction) || self.epochs == 0,
                 inside: has(Part::Inside),
                 views: has(Part::Views),
