@@ -55,6 +55,27 @@ fn batches_threads_and_parallel_runs_agree_with_the_reference() {
 }
 
 #[test]
+fn sines_agree_with_the_reference() {
+    let text = r#"graph g opset(""=17) (%x: f32[N,37]) -> (%s, %c) {
+  %s: f32[N,37] = Sin(%x)
+  %k: f32[N,37] = Cos(%x)
+  %c: f32[N,37] = Relu(%k)
+}
+"#;
+    let bundle = compile_text(text, &[]).unwrap_or_else(|e| panic!("{e}"));
+    let x: Vec<f32> = (0..37).map(|i| (i as f32 - 18.0) * 2.3).collect();
+    let want: Vec<u8> = secateur_codegen::interp::run(&bundle.program, std::slice::from_ref(&x))
+        .iter()
+        .flatten()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    let linked = link(&bundle, Core::A72);
+    linked.put(&[x]);
+    let found = linked.run("run", 1, &Sizes { inputs: vec![148], outputs: vec![148, 148] }, false).1;
+    assert!(common::absolute(&found, &want) <= 1e-7);
+}
+
+#[test]
 fn wrong_calls_return_errors() {
     let (_, linked, sizes) = linked();
     let (text, ..) = linked.run("errors", 5, &sizes, false);

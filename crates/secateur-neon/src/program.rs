@@ -20,6 +20,8 @@ pub enum Unary {
     Exp,
     Log,
     Erf,
+    Sin,
+    Cos,
     Softplus,
     /// `x / (1 + |x|)`.
     Softsign,
@@ -173,6 +175,8 @@ fn unary(b: &mut Block, op: Unary, x: Val) -> Val {
         Unary::Exp => math::exp(b, x),
         Unary::Log => math::log(b, x),
         Unary::Erf => math::erf(b, x),
+        Unary::Sin => math::sin(b, x),
+        Unary::Cos => math::cos(b, x),
         Unary::Softplus => math::softplus(b, x),
         Unary::Softsign => {
             let size = b.one(Op1::Abs, x);

@@ -63,6 +63,8 @@ fn programs() -> Vec<Program> {
         Unary::Neg,
         Unary::Exp,
         Unary::Erf,
+        Unary::Sin,
+        Unary::Cos,
         Unary::Softplus,
         Unary::Sign,
         Unary::Elu(0.7),

@@ -92,6 +92,26 @@ fn erf_is_within_six_ulp() {
     assert!(error <= 6.0, "{error} at {at}");
 }
 
+#[test]
+fn sin_and_cos_are_within_two_ulp() {
+    type Function = fn(f64) -> f64;
+    for (unary, exact) in [(Unary::Sin, f64::sin as Function), (Unary::Cos, f64::cos)] {
+        let (error, at) = worst(unary, numbers(1e-10, 1000.0, COUNT), exact);
+        assert!(error <= 2.0, "{unary:?}: {error} at {at}");
+        // Beside the zeros the result is small and π has to be exact.
+        let near = (0..600).map(|k| (k as f64 * std::f64::consts::FRAC_PI_2) as f32).flat_map(|x| [x, -x]);
+        let (error, at) = worst(unary, near, exact);
+        assert!(error <= 2.0, "{unary:?}: {error} at {at}");
+        let value = |x: f32| Program::unary(unary).eval(&[x]).unwrap();
+        for x in numbers(1000.0, 10_000.0, COUNT) {
+            let error = (value(x) as f64 - exact(x as f64)).abs();
+            assert!(error <= 1.5e-7, "{unary:?}: {error:e} at {x}");
+        }
+        assert!(numbers(1e4, f32::MAX, COUNT).all(|x| value(x).abs() <= 1.0));
+        assert!(value(f32::INFINITY).is_nan() && value(f32::NAN).is_nan());
+    }
+}
+
 /// The largest error relative to the larger of |x| and 1.
 fn absolute(unary: Unary, high: f32, exact: impl Fn(f64) -> f64) -> f64 {
     let program = Program::unary(unary);

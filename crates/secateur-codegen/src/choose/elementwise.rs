@@ -39,6 +39,8 @@ fn unary(p: &mut Vec<neon::Step>, u: Unary, x: usize) -> Result<()> {
         Unary::Softplus => plain(U::Softplus),
         Unary::Softsign => plain(U::Softsign),
         Unary::Erf => plain(U::Erf),
+        Unary::Sin => plain(U::Sin),
+        Unary::Cos => plain(U::Cos),
         Unary::Exp => plain(U::Exp),
         Unary::Log => plain(U::Log),
         Unary::Sqrt => plain(U::Sqrt),
@@ -88,7 +90,6 @@ fn unary(p: &mut Vec<neon::Step>, u: Unary, x: usize) -> Result<()> {
             p.push(neon::Step::Binary(B::Greater, x, p.len() - 1));
             neon::Step::Binary(B::Mul, x, p.len() - 1)
         }
-        Unary::Sin | Unary::Cos => return Err(unsupported(format!("the function {u}"))),
     };
     p.push(step);
     Ok(())
