@@ -54,6 +54,15 @@ fn batches_threads_and_parallel_runs_agree_with_the_reference() {
     }
 }
 
+/// A minute under the emulator: `cargo test -p secateur-codegen --test interface -- --ignored`.
+#[test]
+#[ignore = "long"]
+fn a_million_runs_do_not_drift() {
+    let (_, linked, sizes) = linked();
+    let (_, first, _) = linked.run("run", 1, &sizes, false);
+    assert_eq!(linked.run("million", 1, &sizes, false).1, first);
+}
+
 #[test]
 fn sines_agree_with_the_reference() {
     let text = r#"graph g opset(""=17) (%x: f32[N,37]) -> (%s, %c) {

@@ -5,6 +5,7 @@
  *       threads   two threads, each with a workspace of its own, many times; all results must be equal
  *       parallel  the batch through m_run_parallel with threads
  *       repeat    20,000 runs; every result must be the first one
+ *       million   the same with a million
  *       errors    every way of calling it wrong
  * Sizes are of one sample. Outputs are written to the file OUTPUT one after the other. */
 #define _GNU_SOURCE
@@ -85,7 +86,7 @@ struct job {
 static void *work(void *p) {
     struct job *job = p;
     void *workspace = guarded(workspace_bytes, 64);
-    for (int i = 0; i < 10 && !job->status; i++)
+    for (int i = 0; i < 1000 && !job->status; i++)
         job->status = m_run(&inputs, job->outputs, workspace);
     return 0;
 }
@@ -187,9 +188,10 @@ int main(int argc, char **argv) {
             fail("two threads differ");
     } else if (parallel) {
         expect(m_run_parallel(&inputs, a.outputs, workspace, 3, parallel_for, &inputs), 0, "m_run_parallel");
-    } else if (!strcmp(mode, "repeat")) {
+    } else if (!strcmp(mode, "repeat") || !strcmp(mode, "million")) {
+        int runs = *mode == 'm' ? 1000000 : 20000;
         expect(m_run(&inputs, b.outputs, workspace), 0, "m_run");
-        for (int i = 0; i < 20000; i++) {
+        for (int i = 0; i < runs; i++) {
             for (size_t k = 0; k < outs; k++)
                 memset(a.outputs[k], 0xcb, batch * out_bytes[k]);
             expect(m_run(&inputs, a.outputs, workspace), 0, "m_run");
