@@ -1,15 +1,17 @@
-//! Gradient descent: Adam (Kingma and Ba 2015, algorithm 1) with steps that shrink as a cosine (Loshchilov and
-//! Hutter 2017, equation 5).
+//! Gradient descent. Weights that are matrices go along the orthogonal matrix nearest to the averaged derivative
+//! (Jordan et al. 2024, Muon), all else by Adam (Kingma and Ba 2015, algorithm 1); steps shrink as a cosine
+//! (Loshchilov and Hutter 2017, equation 5).
 
 use secateur_diag::Result;
 use secateur_exec::fold_in_order;
 use secateur_grad::Array;
 
+use super::orthogonal::orthogonal;
 use super::pair::Pair;
 use super::views::Views;
 
 /// Samples of one step.
-const STEP: usize = 32;
+pub const STEP: usize = 16;
 /// Decay of the averages of derivatives and of their squares (Kingma and Ba, section 2).
 const DECAY: [f32; 2] = [0.9, 0.999];
 
@@ -21,18 +23,45 @@ struct Moving {
     square: Vec<f32>,
     /// Size of a step.
     rate: f32,
+    /// Where it is made of matrices: their rows and columns.
+    matrices: Option<(usize, usize)>,
 }
 
 impl Moving {
-    fn new(a: &Array, rate: f32) -> Self {
+    fn new(a: &Array, rate: f32, matrices: Option<(usize, usize)>) -> Self {
         // Steps are a share of the tensor's size, so that it does not matter in what units weights are.
         let size = (a.data.iter().map(|x| x * x).sum::<f32>() / a.len().max(1) as f32).sqrt();
         let zero = || vec![0.0; a.len()];
-        Self { at: a.data.to_vec(), mean: zero(), square: zero(), rate: rate * size }
+        Self { at: a.data.to_vec(), mean: zero(), square: zero(), rate: rate * size, matrices }
     }
 
     /// Step `t`, counted from 1, its size times `slow`. Zeros stay: they may be wanted.
     fn step(&mut self, d: &[f32], t: i32, slow: f32) {
+        match self.matrices {
+            Some((rows, columns)) => self.along_matrices(d, rows, columns, slow),
+            None => self.by_element(d, t, slow),
+        }
+    }
+
+    fn along_matrices(&mut self, d: &[f32], rows: usize, columns: usize, slow: f32) {
+        let size = slow * self.rate * (rows.max(columns) as f32).sqrt();
+        let parts = self.at.chunks_mut(rows * columns).zip(self.mean.chunks_mut(rows * columns));
+        for ((at, mean), d) in parts.zip(d.chunks(rows * columns)) {
+            let mut ahead = Vec::with_capacity(d.len());
+            for ((m, d), w) in mean.iter_mut().zip(d).zip(at.iter()) {
+                let d = if *w == 0.0 { 0.0 } else { *d };
+                *m = DECAY[0] * *m + d;
+                // Nesterov's look ahead.
+                ahead.push(DECAY[0] * *m + d);
+            }
+            let way = orthogonal(&ahead, rows, columns);
+            for (w, o) in at.iter_mut().zip(way).filter(|(w, _)| **w != 0.0) {
+                *w -= size * o;
+            }
+        }
+    }
+
+    fn by_element(&mut self, d: &[f32], t: i32, slow: f32) {
         let [a, b] = DECAY;
         let (ca, cb) = (1.0 - a.powi(t), 1.0 - b.powi(t));
         let state = self.mean.iter_mut().zip(&mut self.square);
@@ -60,7 +89,9 @@ impl Pair<'_> {
     ) -> Result<Vec<Array>> {
         let params = self.pruned.params().iter();
         let mut now: Vec<Array> = params.filter_map(|p| self.pruned.param(*p).cloned()).collect();
-        let mut moving: Vec<Moving> = now.iter().map(|a| Moving::new(a, rate)).collect();
+        let matrices = self.pruned.params().iter().map(|p| self.matrices.get(p).copied());
+        let mut moving: Vec<Moving> =
+            now.iter().zip(matrices).map(|(a, m)| Moving::new(a, rate, m)).collect();
         let chunk = self.rows.chunk;
         let chunks = which.len() / chunk;
         let steps = (chunks / (STEP / chunk).max(1)).max(1);

@@ -7,6 +7,7 @@
 //! BRECQ, section 3); matching the values inside goes back to Romero et al. 2015 (FitNets, equation 3).
 
 mod descend;
+mod orthogonal;
 mod pair;
 mod views;
 

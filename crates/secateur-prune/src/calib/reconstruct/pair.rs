@@ -6,10 +6,11 @@ use secateur_exec::{Data, Tensor, fold_in_order};
 use secateur_grad::{Array, Facts, Program};
 use secateur_ir::{ElemType, Graph, ValueId};
 
-use super::Left;
+use super::descend::STEP;
 use super::views::Views;
+use super::{Left, orthogonal};
 use crate::calib::Samples;
-use crate::calib::linear::linears;
+use crate::calib::linear::{Kind, Linear, linears};
 use crate::calib::walk::Walk;
 
 /// Bytes of intermediate values that one thread may hold.
@@ -103,6 +104,9 @@ pub struct Pair<'a> {
     original: Program,
     pub pruned: Program,
     matches: Vec<Match>,
+    /// By weight that is made of matrices, each of which takes all of its input to all of its output: their rows
+    /// and columns.
+    pub matrices: FxHashMap<ValueId, (usize, usize)>,
     /// Multiply-adds of one sample in a step.
     pub work: f64,
 }
@@ -161,8 +165,12 @@ impl<'a> Pair<'a> {
         });
         let matches = plain.chain(hidden).collect();
         let cost = |g: &Graph, f: &Facts| multiply_adds(g, f) / rows.chunk as f64;
-        let work = cost(original, &whole) + 3.0 * cost(pruned, &known);
-        let mut out = Self { rows, original: original_program, pruned: pruned_program, matches, work };
+        let matrices = matrices(pruned);
+        let turned = |(rows, columns): &(usize, usize)| orthogonal::work(*rows, *columns) / STEP as f64;
+        let work =
+            cost(original, &whole) + 3.0 * cost(pruned, &known) + matrices.values().map(turned).sum::<f64>();
+        let (original, pruned) = (original_program, pruned_program);
+        let mut out = Self { rows, original, pruned, matches, matrices, work };
         out.weigh()?;
         Ok(Ok(out))
     }
@@ -257,6 +265,17 @@ fn within(graph: &Graph, whole: &Facts, known: &Facts, outputs: &[ValueId]) -> V
         }
     }
     out
+}
+
+/// Weights of linear operators but those with one input or one output, as depthwise convolutions have.
+fn matrices(graph: &Graph) -> FxHashMap<ValueId, (usize, usize)> {
+    let size = |l: Linear| {
+        let d = &graph.init(l.weight)?.dims;
+        let groups = if matches!(l.kind, Kind::Rows | Kind::Columns) { 1 } else { l.groups() };
+        let (rows, columns) = (d[0] / groups.max(1), d[1..].iter().product());
+        (rows > 1 && columns > 1 && d[1] > 1).then_some((l.weight, (rows, columns)))
+    };
+    linears(graph).into_iter().filter_map(size).collect()
 }
 
 /// Weights and biases of linear operators, and scale and shift of normalizations that are left.
