@@ -19,8 +19,17 @@ fn run(c: &Cut, from: &Graph, options: &Options) -> (Graph, Result<Reconstructed
     let mut g = from.clone();
     let kept = |v, a| c.state.kept(v, a);
     let mut way = 0.0;
-    let did =
-        reconstruct(&c.original, &mut g, &kept, &c.samples, &judge, options, &mut |p| way += p).unwrap();
+    let did = reconstruct(
+        &c.original,
+        &mut g,
+        &kept,
+        &c.samples,
+        &judge,
+        &mut || judge.error(from),
+        options,
+        &mut |p| way += p,
+    )
+    .unwrap();
     assert!(way <= 1.0 + 1e-6, "no more than all of the work is told: {way}");
     (g, did)
 }
@@ -103,6 +112,31 @@ fn what_cannot_be_done_is_left_alone_and_said() {
         run(&odd, &odd.original, &Options::default()).1.unwrap_err().to_string(),
         "Sin at node 1 has no derivative"
     );
+}
+
+/// Held-out samples that had a part in the fit flatter it; the error of a fit without them decides then.
+#[test]
+fn what_took_part_does_not_judge_alone() {
+    let c = cut(1);
+    let start = fitted(&c, &refit::Options::default());
+    let held: Vec<usize> = (0..c.samples.batches.len()).filter(|b| c.samples.held_out(*b)).collect();
+    let judge = Reference::new(&c.original, &c.samples, held).unwrap();
+    // With so small a step nothing is gained, neither on samples that took part nor in the end.
+    for (rate, asks) in [(Options::default().rate, 0), (1e-30, 1)] {
+        let options = Options { rate, ..Options::default() };
+        let mut asked = 0;
+        let honest = &mut || {
+            asked += 1;
+            Ok(1e9)
+        };
+        let (mut g, kept) = (start.clone(), |v, a| c.state.kept(v, a));
+        let none = &mut |_| {};
+        let did =
+            reconstruct(&c.original, &mut g, &kept, &c.samples, &judge, honest, &options, none).unwrap();
+        assert_eq!(asked, asks, "{did:?}");
+        assert_eq!(did.err(), (asks == 1).then_some(Left::Worse));
+    }
+    assert_eq!(c.samples.fitted().len() + judge.samples(), c.samples.len());
 }
 
 /// The values of a program are those of the engine.

@@ -126,10 +126,14 @@ impl PruneReport {
 fn fidelity(c: &Calibrated) -> String {
     let error =
         |e: f64| format!("{:.2} % of its variance ({:.1} dB)", 100.0 * e, -10.0 * e.max(1e-30).log10());
+    // Where only zeros were made, there is nothing to compare with: they come with their compensation.
+    let cut = match c.output_error_cut {
+        e if e < 1e-12 => String::new(),
+        e => format!(", before compensation by {}", error(e)),
+    };
     let mut out = format!(
-        "outputs differ from the original's by {}, before compensation by {}; on {} calibration samples\n",
+        "outputs differ from the original's by {}{cut}; on {} calibration samples\n",
         error(c.output_error),
-        error(c.output_error_cut),
         c.judged_on
     );
     if let Some(r) = &c.reconstruction {

@@ -7,6 +7,7 @@ pub mod linear;
 pub mod measure;
 pub mod obs;
 pub mod pattern;
+pub mod products;
 pub mod readers;
 pub mod reconstruct;
 pub mod refit;
@@ -47,6 +48,12 @@ impl Samples {
             .map(|r| Ok(set.batch(r)?.into_iter().map(|(name, t)| (name, Arc::new(t))).collect()))
             .collect::<Result<_>>()?;
         Ok(Self { batches, threads })
+    }
+
+    /// Those that are not held out.
+    pub fn fitted(&self) -> Self {
+        let kept = |(b, t): (usize, &Vec<_>)| (!self.held_out(b)).then(|| t.clone());
+        Self { batches: self.batches.iter().enumerate().filter_map(kept).collect(), threads: self.threads }
     }
 
     /// Number of samples in a batch.

@@ -12,12 +12,11 @@ use secateur_prune::calib::Samples;
 use secateur_prune::calib::pattern::Pattern;
 use secateur_prune::calib::reconstruct::Reconstructed;
 use secateur_prune::calib::refit::Refitted;
-use secateur_prune::calib::state::State;
 use serde::Serialize;
 
 use crate::cache;
 use crate::prune::{Analyzed, Pruned, Request};
-use run::Run;
+use run::{Attempt, Run};
 
 /// How classes are rated when there are data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,18 +191,19 @@ pub fn prune(
     let first = run.first()?;
     let cut = !request.budget.limits.is_empty();
     let curves = if cut { run.curves(&first, false, progress)? } else { Vec::new() };
-    let mut best: Option<(Calibrated, State)> = None;
+    let mut best: Option<Attempt> = None;
     for steps in run.steps() {
         let found = run.attempt(&first, &curves, steps, progress)?;
-        if best.as_ref().is_none_or(|b| found.0.output_error < b.0.output_error) {
+        if best.as_ref().is_none_or(|b| found.report.output_error < b.report.output_error) {
             best = Some(found);
         }
     }
-    let Some((mut report, mut state)) = best else { unreachable!("at least one number of steps is tried") };
-    let changed = !report.layers.is_empty();
+    let Some(mut best) = best else { unreachable!("at least one number of steps is tried") };
+    let changed = !best.report.layers.is_empty();
     if changed && !calibration.without.reconstruction && !calibration.without.compensation {
-        run.reconstruct(&mut state, &mut report, progress)?;
+        run.reconstruct(&mut best, progress)?;
     }
+    let Attempt { mut report, state, .. } = best;
     report.peak_memory = peak_memory();
     let plan = state.plan(&analyzed.coupling);
     Ok((analyzed.finished(state.graph, plan, &request.dims)?, report))

@@ -15,7 +15,7 @@ use secateur_prune::calib::reconstruct;
 use secateur_prune::calib::refit::{self, Masks, Refitted};
 use secateur_prune::calib::state::State;
 use secateur_prune::calib::statistics::{self, Known};
-use secateur_prune::calib::{allot, share, wanda};
+use secateur_prune::calib::{Samples, allot, products, share, wanda};
 use secateur_prune::{Amount, Budget, CostModel, Limit, Plan, Scope, allocate, score, unreachable};
 
 use super::{Calibrated, Calibration, CurveReport, Progress, Rating};
@@ -39,6 +39,21 @@ pub struct View {
     allowed: Vec<bool>,
     /// What is known of small layers' inputs, once it was gathered.
     known: RefCell<Option<Rc<Vec<Known>>>>,
+}
+
+/// How a cut network is fitted.
+struct Fit {
+    /// The network before.
+    cut: Graph,
+    options: refit::Options,
+}
+
+/// What one way to the budget gave.
+pub struct Attempt {
+    pub report: Calibrated,
+    pub state: State,
+    /// The last fit.
+    fit: Option<Fit>,
 }
 
 pub struct Run<'a> {
@@ -118,7 +133,13 @@ impl<'a> Run<'a> {
             true => self.known(view, &curves::wanted(graph, coupling, &view.allowed), progress)?,
             false => Vec::new(),
         };
-        let by_weight = score(graph, coupling, self.request.criterion)?;
+        let mut by_weight = score(graph, coupling, self.request.criterion)?;
+        if c.rating != Rating::Weights {
+            // What no operator with a weight of its own sums away.
+            let which = c.samples.spread(SENSITIVITY_SAMPLES);
+            let products = products::score(graph, coupling, &c.samples, &which)?;
+            by_weight.iter_mut().zip(products).for_each(|(w, p)| *w = p.or(*w));
+        }
         let mut curves = match c.rating {
             Rating::Obs => {
                 progress.stage("order of removal", coupling.groups.len());
@@ -213,9 +234,9 @@ impl<'a> Run<'a> {
         curves: &[Curve],
         steps: usize,
         progress: &mut dyn Progress,
-    ) -> Result<(Calibrated, State)> {
-        let original = &self.analyzed.module.graph;
-        let mut state = State::new(original);
+    ) -> Result<Attempt> {
+        let mut state = State::new(&self.analyzed.module.graph);
+        let mut fit = None;
         let mut report = Calibrated {
             samples: self.calibration.samples.len(),
             steps,
@@ -254,26 +275,28 @@ impl<'a> Run<'a> {
             if last {
                 report.output_error_cut = self.judge.error(&state.graph)?;
             }
-            report.layers = self.compensate(&mut state, last, progress)?;
+            fit = self.fit(&state, last, progress)?;
+            if let Some(f) = &fit {
+                let stage = linears(&f.cut).len();
+                progress.stage("compensation", stage);
+                report.layers =
+                    self.compensate(f, &mut state, &self.calibration.samples, &mut || progress.step())?;
+            }
         }
         report.output_error = self.judge.error(&state.graph)?;
         report.zeros = zeros(&state.graph);
-        Ok((report, state))
+        Ok(Attempt { report, state, fit })
     }
 
-    fn compensate(
-        &self,
-        state: &mut State,
-        last: bool,
-        progress: &mut dyn Progress,
-    ) -> Result<Vec<Refitted>> {
+    /// How the network as it is cut is to be fitted, where it is.
+    fn fit(&self, state: &State, last: bool, progress: &mut dyn Progress) -> Result<Option<Fit>> {
         let (c, w) = (self.calibration, self.calibration.without);
         let masks = match c.masks.filter(|_| last) {
             Some((pattern, sparsity)) => Some(self.masks(&state.graph, pattern, sparsity, progress)?),
             None => None,
         };
         if w.compensation && w.repair && masks.is_none() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let options = refit::Options {
             sums: !w.sums,
@@ -281,23 +304,26 @@ impl<'a> Run<'a> {
             fit: !w.compensation,
             masks,
         };
-        let mut graph = state.graph.clone();
-        progress.stage("compensation", linears(&graph).len());
+        Ok(Some(Fit { cut: state.graph.clone(), options }))
+    }
+
+    fn compensate(
+        &self,
+        fit: &Fit,
+        state: &mut State,
+        samples: &Samples,
+        done: &mut dyn FnMut(),
+    ) -> Result<Vec<Refitted>> {
+        let mut graph = fit.cut.clone();
         let kept = |v, a| state.kept(v, a);
         let original = &self.analyzed.module.graph;
-        let done = &mut |_| progress.step();
-        let layers = refit::compensate(original, &mut graph, &kept, &c.samples, &options, done)?;
+        let layers = refit::compensate(original, &mut graph, &kept, samples, &fit.options, &mut |_| done())?;
         state.graph = graph;
         Ok(layers)
     }
 
     /// Moves all weights together.
-    pub fn reconstruct(
-        &self,
-        state: &mut State,
-        report: &mut Calibrated,
-        progress: &mut dyn Progress,
-    ) -> Result<()> {
+    pub fn reconstruct(&self, attempt: &mut Attempt, progress: &mut dyn Progress) -> Result<()> {
         const STEPS: usize = 100;
         let c = self.calibration;
         let mut options = reconstruct::Options { epochs: c.epochs, ..reconstruct::Options::default() };
@@ -312,10 +338,21 @@ impl<'a> Run<'a> {
             way = (way + STEPS as f64 * share).min(STEPS as f64);
             (before..way as usize).for_each(|_| progress.step());
         };
+        let Attempt { report, state, fit } = attempt;
         let (original, mut graph) = (&self.analyzed.module.graph, state.graph.clone());
         let kept = |v, a| state.kept(v, a);
+        // Compensation once more, without the samples that judge.
+        let honest = &mut || match fit {
+            Some(fit) => {
+                let mut other = state.clone();
+                self.compensate(fit, &mut other, &c.samples.fitted(), &mut || ())?;
+                self.judge.error(&other.graph)
+            }
+            None => self.judge.error(&state.graph),
+        };
+        let (samples, judge) = (&c.samples, &self.judge);
         let did =
-            reconstruct::reconstruct(original, &mut graph, &kept, &c.samples, &self.judge, &options, done)?;
+            reconstruct::reconstruct(original, &mut graph, &kept, samples, judge, honest, &options, done)?;
         state.graph = graph;
         report.output_error = self.judge.error(&state.graph)?;
         match did {

@@ -95,9 +95,10 @@ const TRIES: usize = 3;
 ///
 /// Images are also shown shifted and mirrored. How large steps are is decided by short runs on three quarters of the
 /// samples, judged on the others by `judge`, whose samples must be held out ([`Samples::held_out`]); so is
-/// whether samples should be shown as they are alone, where other views do not help. The run that counts is over all samples. Zeros in weights stay. `kept` tells which of
-/// the original's elements of an axis are left, `None` where all are. `done` is told what share of the work is
-/// done.
+/// whether samples should be shown as they are alone, where other views do not help. The run that counts is over all
+/// samples. Zeros in weights stay. `kept` tells which of the original's elements of an axis are left, `None` where all
+/// are. What is held out may have had a part in `pruned`; where a short run seems no better than that, `honest` is
+/// asked for the error of a network like it in which it had none. `done` is told what share of the work is done.
 ///
 /// # Errors
 /// Those of the engine.
@@ -107,6 +108,7 @@ pub fn reconstruct(
     kept: &dyn Fn(ValueId, usize) -> Option<Vec<usize>>,
     samples: &Samples,
     judge: &Reference,
+    honest: &mut dyn FnMut() -> Result<f64>,
     options: &Options,
     done: &mut dyn FnMut(f64),
 ) -> Result<std::result::Result<Reconstructed, Left>> {
@@ -148,7 +150,8 @@ pub fn reconstruct(
     }
     // A short run cannot tell whether other views keep a long one from learning the samples by heart; it tells
     // whether they are samples that the network is made for.
-    let before = judge.error(pruned)?;
+    let fitted = judge.error(pruned)?;
+    let before = if best < fitted { fitted } else { honest()? };
     let mut views = images;
     if images && (best.is_nan() || best >= before) {
         (best, views) = (attempt(rate, false)?, false);
@@ -160,7 +163,7 @@ pub fn reconstruct(
     let mut graph = pruned.clone();
     put(&mut graph, &pair, &params);
     let error = judge.error(&graph)?;
-    if error.is_nan() || error >= before {
+    if error.is_nan() || error >= fitted {
         return Ok(Err(Left::Worse));
     }
     *pruned = graph;
