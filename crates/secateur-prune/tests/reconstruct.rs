@@ -10,7 +10,7 @@ use secateur_prune::calib::Samples;
 use secateur_prune::calib::linear::linears;
 use secateur_prune::calib::measure::Reference;
 use secateur_prune::calib::pattern::Pattern;
-use secateur_prune::calib::reconstruct::{Left, Options, Reconstructed, reconstruct};
+use secateur_prune::calib::reconstruct::{Judge, Left, Options, Reconstructed, reconstruct};
 use secateur_prune::calib::refit::{self, Masks};
 
 fn run(c: &Cut, from: &Graph, options: &Options) -> (Graph, Result<Reconstructed, Left>) {
@@ -18,18 +18,9 @@ fn run(c: &Cut, from: &Graph, options: &Options) -> (Graph, Result<Reconstructed
     let judge = Reference::new(&c.original, &c.samples, held).unwrap();
     let mut g = from.clone();
     let kept = |v, a| c.state.kept(v, a);
+    let by = Judge { held_out: &judge, honest: &mut || judge.error(from) };
     let mut way = 0.0;
-    let did = reconstruct(
-        &c.original,
-        &mut g,
-        &kept,
-        &c.samples,
-        &judge,
-        &mut || judge.error(from),
-        options,
-        &mut |p| way += p,
-    )
-    .unwrap();
+    let did = reconstruct(&c.original, &mut g, &kept, &c.samples, by, options, &mut |p| way += p).unwrap();
     assert!(way <= 1.0 + 1e-6, "no more than all of the work is told: {way}");
     (g, did)
 }
@@ -130,9 +121,9 @@ fn what_took_part_does_not_judge_alone() {
             Ok(1e9)
         };
         let (mut g, kept) = (start.clone(), |v, a| c.state.kept(v, a));
+        let by = Judge { held_out: &judge, honest };
         let none = &mut |_| {};
-        let did =
-            reconstruct(&c.original, &mut g, &kept, &c.samples, &judge, honest, &options, none).unwrap();
+        let did = reconstruct(&c.original, &mut g, &kept, &c.samples, by, &options, none).unwrap();
         assert_eq!(asked, asks, "{did:?}");
         assert_eq!(did.err(), (asks == 1).then_some(Left::Worse));
     }

@@ -350,9 +350,8 @@ impl<'a> Run<'a> {
             }
             None => self.judge.error(&state.graph),
         };
-        let (samples, judge) = (&c.samples, &self.judge);
-        let did =
-            reconstruct::reconstruct(original, &mut graph, &kept, samples, judge, honest, &options, done)?;
+        let judge = reconstruct::Judge { held_out: &self.judge, honest };
+        let did = reconstruct::reconstruct(original, &mut graph, &kept, &c.samples, judge, &options, done)?;
         state.graph = graph;
         report.output_error = self.judge.error(&state.graph)?;
         match did {

@@ -84,6 +84,15 @@ impl std::fmt::Display for Left {
     }
 }
 
+/// What decides.
+pub struct Judge<'a> {
+    /// The original on held-out samples ([`Samples::held_out`]).
+    pub held_out: &'a Reference<'a>,
+    /// The error of a network like the pruned one in which these samples had no part. They may have had one in the
+    /// pruned one; this is asked where a short run seems no better than that.
+    pub honest: &'a mut dyn FnMut() -> Result<f64>,
+}
+
 /// Fewest passes that are worth it.
 const FEWEST: usize = 3;
 /// A short run, for a choice, has one pass for so many of the whole.
@@ -94,11 +103,9 @@ const TRIES: usize = 3;
 /// Moves the weights of `pruned` so that its values come nearer to those of `original`.
 ///
 /// Images are also shown shifted and mirrored. How large steps are is decided by short runs on three quarters of the
-/// samples, judged on the others by `judge`, whose samples must be held out ([`Samples::held_out`]); so is
-/// whether samples should be shown as they are alone, where other views do not help. The run that counts is over all
-/// samples. Zeros in weights stay. `kept` tells which of the original's elements of an axis are left, `None` where all
-/// are. What is held out may have had a part in `pruned`; where a short run seems no better than that, `honest` is
-/// asked for the error of a network like it in which it had none. `done` is told what share of the work is done.
+/// samples, judged on the others; so is whether samples should be shown as they are alone, where other views do not
+/// help. The run that counts is over all samples. Zeros in weights stay. `kept` tells which of the original's elements of an axis are left, `None` where all
+/// are. `done` is told what share of the work is done.
 ///
 /// # Errors
 /// Those of the engine.
@@ -107,8 +114,7 @@ pub fn reconstruct(
     pruned: &mut Graph,
     kept: &dyn Fn(ValueId, usize) -> Option<Vec<usize>>,
     samples: &Samples,
-    judge: &Reference,
-    honest: &mut dyn FnMut() -> Result<f64>,
+    judge: Judge,
     options: &Options,
     done: &mut dyn FnMut(f64),
 ) -> Result<std::result::Result<Reconstructed, Left>> {
@@ -132,7 +138,7 @@ pub fn reconstruct(
         let params = pair.descend(&three, rate, short, views, &mut |p| done(p * part))?;
         let mut graph = pruned.clone();
         put(&mut graph, &pair, &params);
-        judge.error(&graph)
+        judge.held_out.error(&graph)
     };
     let images = options.views && pair.rows.images();
     let mut rate = options.rate;
@@ -150,8 +156,8 @@ pub fn reconstruct(
     }
     // A short run cannot tell whether other views keep a long one from learning the samples by heart; it tells
     // whether they are samples that the network is made for.
-    let fitted = judge.error(pruned)?;
-    let before = if best < fitted { fitted } else { honest()? };
+    let fitted = judge.held_out.error(pruned)?;
+    let before = if best < fitted { fitted } else { (judge.honest)()? };
     let mut views = images;
     if images && (best.is_nan() || best >= before) {
         (best, views) = (attempt(rate, false)?, false);
@@ -162,7 +168,7 @@ pub fn reconstruct(
     let params = pair.descend(&all, rate, epochs, views, &mut |p| done(p / (1.0 + share)))?;
     let mut graph = pruned.clone();
     put(&mut graph, &pair, &params);
-    let error = judge.error(&graph)?;
+    let error = judge.held_out.error(&graph)?;
     if error.is_nan() || error >= fitted {
         return Ok(Err(Left::Worse));
     }
