@@ -133,6 +133,16 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Bundle> {
     Ok(Bundle { files, report, program: p })
 }
 
+/// Modelled cycles of every step of one sample, with the name of the node it came from.
+///
+/// # Errors
+/// As [`compile`].
+pub fn cycles(graph: &Graph, dims: &[(String, usize)], core: Core) -> Result<Vec<(String, u64)>> {
+    let p = crate::lower_graph(graph, dims)?;
+    let (p, _, drafts) = kernels(p, core, false)?;
+    Ok(drafts.iter().map(|d| (p.steps[d.step].name.clone(), d.estimate.cycles)).collect())
+}
+
 /// Layouts and kernels; steps whose functions do not fit into their kernel are split first.
 fn kernels(mut p: Program, core: Core, compact: bool) -> Result<(Program, Vec<Layout>, Vec<Draft>)> {
     loop {

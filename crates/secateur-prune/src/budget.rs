@@ -22,6 +22,8 @@ pub enum Limit {
     Params,
     /// Bytes of initializers.
     Bytes,
+    /// Modelled cycles of one sample on the target.
+    Cycles,
 }
 
 /// Limits that must hold together.
@@ -84,6 +86,7 @@ impl Limit {
             Limit::Macs => costs.macs.unwrap_or(0),
             Limit::Params => costs.params,
             Limit::Bytes => costs.bytes,
+            Limit::Cycles => costs.cycles.unwrap_or(0),
         }
     }
 
@@ -93,6 +96,7 @@ impl Limit {
             Limit::Macs => "MACs",
             Limit::Params => "params",
             Limit::Bytes => "bytes",
+            Limit::Cycles => "cycles",
         }
     }
 }

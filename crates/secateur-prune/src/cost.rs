@@ -3,7 +3,7 @@
 use secateur_coupling::{Axis, Coupling};
 use secateur_diag::{Code, Result, diag};
 use secateur_ir::ops::{self, CostCx, Port};
-use secateur_ir::{Graph, infer};
+use secateur_ir::{Graph, Node, infer};
 
 /// What a model costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,6 +15,8 @@ pub struct Costs {
     pub params: u64,
     /// Bytes of initializers.
     pub bytes: u64,
+    /// Modelled cycles of one sample on a target, where one is asked for.
+    pub cycles: Option<u64>,
 }
 
 /// `coef` times the lengths of rows that can be cut.
@@ -30,6 +32,7 @@ pub struct CostModel {
     macs: Result<Vec<Term>>,
     params: Vec<Term>,
     bits: Vec<Term>,
+    cycles: Option<Vec<Term>>,
     lens: Vec<usize>,
 }
 
@@ -44,6 +47,7 @@ impl CostModel {
             macs: mac_terms(bound, coupling),
             params: Vec::new(),
             bits: Vec::new(),
+            cycles: None,
             lens: coupling.rows.iter().map(|r| r.len).collect(),
         };
         if let Err(e) = &out.macs
@@ -70,7 +74,41 @@ impl CostModel {
             macs: self.macs.as_ref().ok().map(|t| sum(t) as u64),
             params: sum(&self.params) as u64,
             bytes: (sum(&self.bits) / 8.0).ceil() as u64,
+            cycles: self.cycles.as_deref().map(|t| sum(t) as u64),
         }
+    }
+
+    /// Cycles, as measured where row `r` has `lens[r]` elements: of each step, with the node that it came from. They
+    /// grow with the lengths that the node's multiply-adds grow with, or its result where it has none.
+    ///
+    /// # Errors
+    /// Those of the operators' cost rules.
+    pub fn set_cycles(
+        &mut self,
+        bound: &Graph,
+        coupling: &Coupling,
+        lens: &[usize],
+        steps: &[(Option<usize>, u64)],
+    ) -> Result<()> {
+        let mut out = Vec::new();
+        for &(node, cycles) in steps {
+            let node = node.and_then(|n| bound.nodes.get(n));
+            let mut rows = match node {
+                Some(n) => node_terms(bound, coupling, n)?.into_iter().next().map(|t| t.rows),
+                None => None,
+            };
+            if rows.is_none() {
+                let made = node.and_then(|n| n.output(0));
+                let axes = made.and_then(|v| Some((v, bound.shape(v)?.len())));
+                let axes = axes.map_or(vec![], |(v, rank)| (0..rank).map(|a| (v, a)).collect());
+                rows = term(bound, coupling, 1.0, &axes).ok().map(|t| t.rows);
+            }
+            let rows = rows.unwrap_or_default();
+            let now: f64 = rows.iter().map(|&r| lens[r as usize].max(1) as f64).product();
+            out.push(Term { coef: cycles as f64 / now, rows });
+        }
+        self.cycles = Some(out);
+        Ok(())
     }
 
     /// Nothing, or why the multiply-adds are not known.
@@ -95,18 +133,24 @@ impl CostModel {
 fn mac_terms(bound: &Graph, coupling: &Coupling) -> Result<Vec<Term>> {
     let mut out = Vec::new();
     for node in &bound.nodes {
-        let Some(op) = ops::find(node.domain(), node.op()) else { continue };
-        let place = |e| infer::place(e, bound, node);
-        for t in (op.cost)(&CostCx { graph: bound, node }).map_err(place)?.macs {
-            let value = |port| match port {
-                Port::In(i) => node.input(i),
-                Port::Out(i) => node.output(i),
-            };
-            let axes: Vec<Axis> = t.axes.iter().filter_map(|&(p, a)| Some((value(p)?, a))).collect();
-            out.push(term(bound, coupling, t.coef as f64, &axes).map_err(place)?);
-        }
+        out.extend(node_terms(bound, coupling, node)?);
     }
     Ok(out)
+}
+
+fn node_terms(bound: &Graph, coupling: &Coupling, node: &Node) -> Result<Vec<Term>> {
+    let Some(op) = ops::find(node.domain(), node.op()) else { return Ok(Vec::new()) };
+    let place = |e| infer::place(e, bound, node);
+    let value = |port| match port {
+        Port::In(i) => node.input(i),
+        Port::Out(i) => node.output(i),
+    };
+    let one = |t: ops::Term| {
+        let axes: Vec<Axis> = t.axes.iter().filter_map(|&(p, a)| Some((value(p)?, a))).collect();
+        term(bound, coupling, t.coef as f64, &axes).map_err(place)
+    };
+    let cost = (op.cost)(&CostCx { graph: bound, node }).map_err(place)?;
+    cost.macs.into_iter().map(one).collect()
 }
 
 /// How to say a size: those of inputs first, as others often follow from them.

@@ -15,6 +15,7 @@ fn request() -> Request {
         pins: vec![],
         dims: vec![],
         keep_batchnorm: false,
+        clock: None,
     }
 }
 

@@ -6,6 +6,7 @@
 mod cache;
 mod calibrated;
 pub mod cli;
+mod latency;
 mod layers;
 mod output;
 mod prune;
@@ -16,6 +17,7 @@ pub use calibrated::{
     Calibrated, Calibration, CurveReport, Progress, Rating, Without, default_cache,
     prune as prune_calibrated, samples, sensitivity,
 };
+pub use latency::{Clock, Latency};
 pub use layers::Layer;
 pub use output::write_atomically;
 pub use prune::{Analyzed, Pruned, Request, analyze, open, prune};

@@ -1,6 +1,7 @@
 //! Load, simplify, couple, plan and cut.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use secateur_coupling::{Axis, Coupling, Coverage};
 use secateur_diag::{Code, Result, diag};
@@ -12,6 +13,7 @@ use secateur_prune::{
     surgery,
 };
 
+use crate::latency::{Clock, Latency};
 use crate::layers::{Layer, layers};
 
 /// What the user asked for.
@@ -31,6 +33,8 @@ pub struct Request {
     pub dims: Vec<(String, usize)>,
     /// BatchNormalization stays as it is.
     pub keep_batchnorm: bool,
+    /// What latency is counted on, where it is limited.
+    pub clock: Option<Arc<Clock>>,
 }
 
 /// A simplified model with its coupling and costs.
@@ -55,6 +59,8 @@ pub struct Analyzed {
     pub open_dims: Vec<String>,
     /// Operators without a rule, with their number.
     pub unknown_ops: Vec<(String, usize)>,
+    /// What latency is counted on, where it is limited.
+    pub clock: Option<Arc<Clock>>,
 }
 
 /// A pruned model beside what it came from.
@@ -65,6 +71,8 @@ pub struct Pruned {
     pub plan: Plan,
     /// Costs after.
     pub costs: Costs,
+    /// Time on the target, where it is limited.
+    pub latency: Option<Latency>,
     /// Layers after, in the order of [`Analyzed::layers`].
     pub layers: Vec<Layer>,
 }
@@ -122,9 +130,9 @@ fn parameters(graph: &Graph) -> Costs {
     let links = graph.links();
     let used = graph.value_ids().filter(|&v| !links.uses(v).is_empty()).filter_map(|v| graph.init(v));
     used.fold(Costs::default(), |c, t| Costs {
-        macs: None,
         params: c.params + t.len() as u64,
         bytes: c.bytes + t.byte_len() as u64,
+        ..c
     })
 }
 
@@ -159,7 +167,10 @@ pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
     let coupling = secateur_coupling::analyze(graph, &pins(graph, &request.pins)?)?;
     known_dims(graph, &request.dims)?;
     let bound = bound(graph, &request.dims)?;
-    let costs = CostModel::new(&bound, &coupling)?;
+    let mut costs = CostModel::new(&bound, &coupling)?;
+    if let Some(clock) = &request.clock {
+        clock.add(&mut costs, graph, &coupling, &request.dims)?;
+    }
     let mut unknown: Vec<(String, usize)> = Vec::new();
     for n in graph.nodes.iter().filter(|n| secateur_ir::ops::find(n.domain(), n.op()).is_none()) {
         let name =
@@ -171,7 +182,7 @@ pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
     }
     Ok(Analyzed {
         coverage: secateur_coupling::coverage(graph, &coupling),
-        original: Costs { macs: costs.whole().macs, ..file },
+        original: Costs { macs: costs.whole().macs, cycles: costs.whole().cycles, ..file },
         layers: layers(&bound),
         nodes: (before, graph.nodes.len()),
         unknown_ops: unknown,
@@ -180,6 +191,7 @@ pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
         costs,
         coupling,
         module,
+        clock: request.clock.clone(),
     })
 }
 
@@ -192,16 +204,23 @@ impl Analyzed {
         let scores = score(&self.module.graph, &self.coupling, request.criterion)?;
         let (graph, coupling) = (&self.module.graph, &self.coupling);
         let budget = self.of_file(&request.budget);
-        let plan =
-            allocate(graph, coupling, &self.costs, &scores, &budget, request.scope, &request.selection);
+        let mut share_out = |costs: &CostModel, budget: &Budget| {
+            allocate(graph, coupling, costs, &scores, budget, request.scope, &request.selection)
+        };
+        let plan = match &request.clock {
+            Some(c) => c.settle(graph, coupling, &request.dims, &self.costs, &budget, &mut share_out),
+            None => share_out(&self.costs, &budget),
+        };
         plan.map_err(|e| self.with_dims(e))
     }
 
-    /// The budget in figures, but for MACs. Shares are of the file as it came; simplification may have made the
+    /// The budget in figures, but for MACs and cycles. Shares are of the file as it came; simplification may have made the
     /// graph smaller or larger.
     pub(crate) fn of_file(&self, budget: &Budget) -> Budget {
         let of_file = |&(l, a): &(Limit, Amount)| match a {
-            Amount::Share(_) if l != Limit::Macs => (l, Amount::Absolute(a.of(l.of(&self.original)))),
+            Amount::Share(_) if !matches!(l, Limit::Macs | Limit::Cycles) => {
+                (l, Amount::Absolute(a.of(l.of(&self.original))))
+            }
             a => (l, a),
         };
         Budget { limits: budget.limits.iter().map(of_file).collect() }
@@ -243,9 +262,14 @@ impl Analyzed {
         module.graph = graph;
         secateur_passes::finish(&mut module.graph)?;
         let bound = bound(&module.graph, dims)?;
-        let costs =
-            Costs { macs: self.costs.of(&plan.lens(&self.coupling)).macs, ..parameters(&module.graph) };
-        Ok(Pruned { layers: layers(&bound), costs, plan, module })
+        let (mut cycles, mut latency) = (None, None);
+        if let (Some(clock), Some(before)) = (&self.clock, self.original.cycles) {
+            let after = clock.total(&module.graph, dims)?;
+            (cycles, latency) = (Some(after), Some(Latency::new(clock, before, after)));
+        }
+        let macs = self.costs.of(&plan.lens(&self.coupling)).macs;
+        let costs = Costs { macs, cycles, ..parameters(&module.graph) };
+        Ok(Pruned { layers: layers(&bound), costs, latency, plan, module })
     }
 }
 

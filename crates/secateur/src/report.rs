@@ -5,6 +5,7 @@ use secateur_prune::Costs;
 use serde::Serialize;
 
 use crate::calibrated::Calibrated;
+use crate::latency::Latency;
 use crate::layers::Layer;
 use crate::prune::{Analyzed, Pruned};
 
@@ -57,6 +58,9 @@ pub struct PruneReport {
     pub prunable: f64,
     /// Layers that multiply.
     pub layers: Vec<Change>,
+    /// Time on the target, where it is limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
     /// What calibration found and did, where there were data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibrated: Option<Calibrated>,
@@ -87,6 +91,7 @@ impl PruneReport {
                     macs_after: after(l).and_then(|m| m.macs),
                 })
                 .collect(),
+            latency: p.latency.clone(),
             calibrated,
         }
     }
@@ -110,16 +115,25 @@ impl PruneReport {
             format!("{name:<7} {:>14} -> {:>14}  {:>6}\n", count(b), count(a), share(a, b))
         };
         format!(
-            "{}\n{}{}{}classes {:>14} of {} removed\n{}",
+            "{}\n{}{}{}{}classes {:>14} of {} removed\n{}",
             right(t, 4),
             total("MACs", b.macs, a.macs),
             total("params", Some(b.params), Some(a.params)),
             total("bytes", Some(b.bytes), Some(a.bytes)),
+            self.latency.as_ref().map_or(String::new(), time),
             self.removed.0,
             self.removed.1,
             self.calibrated.as_ref().map_or(String::new(), fidelity)
         )
     }
+}
+
+/// Time on the target.
+fn time(l: &Latency) -> String {
+    let kept = 100.0 * l.cycles_after as f64 / l.cycles_before.max(1) as f64;
+    let ms = |t: f64| format!("{t:.3} ms");
+    let (before, after) = (ms(l.milliseconds_before), ms(l.milliseconds_after));
+    format!("latency {before:>14} -> {after:>14}  {kept:>5.1} % modelled, one core of {}\n", l.target)
 }
 
 /// How near the outputs are to the original's.

@@ -140,6 +140,7 @@ fn attempt(model: Model, percent: f64) -> Result<(bool, bool), String> {
         pins: Vec::new(),
         dims: Vec::new(),
         keep_batchnorm: false,
+        clock: None,
     };
     let encoded = Model::from_bytes(model.encode(), None);
     let pruned = encoded.and_then(Module::import).and_then(|m| {

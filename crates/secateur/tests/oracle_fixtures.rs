@@ -34,6 +34,7 @@ fn request(f: &Fixture, share: f64, criterion: Criterion) -> Request {
         pins: Vec::new(),
         dims: f.dims.iter().map(|&(n, k)| (n.to_owned(), k)).collect(),
         keep_batchnorm: false,
+        clock: None,
     }
 }
 

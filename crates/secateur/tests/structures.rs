@@ -16,6 +16,7 @@ fn request() -> Request {
         pins: Vec::new(),
         dims: Vec::new(),
         keep_batchnorm: false,
+        clock: None,
     }
 }
 

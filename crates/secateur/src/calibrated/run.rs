@@ -109,7 +109,10 @@ impl<'a> Run<'a> {
 
     fn view(&self, graph: &Graph) -> Result<View> {
         let coupling = secateur_coupling::analyze(graph, &pins(graph, &self.request.pins)?)?;
-        let costs = CostModel::new(&bound(graph, &self.request.dims)?, &coupling)?;
+        let mut costs = CostModel::new(&bound(graph, &self.request.dims)?, &coupling)?;
+        if let Some(clock) = &self.request.clock {
+            clock.add(&mut costs, graph, &coupling, &self.request.dims)?;
+        }
         let allowed = self.request.selection.groups(graph, &coupling)?;
         Ok(View { graph: graph.clone(), coupling, costs, allowed, known: RefCell::default() })
     }
@@ -202,13 +205,20 @@ impl<'a> Run<'a> {
             view.costs.macs_known().map_err(|e| self.analyzed.with_dims(e))?;
         }
         let selection = &self.request.selection;
-        if let Some(scope) = self.calibration.scope {
-            let scores = curves::scores(&view.coupling, curves);
-            return allocate(&view.graph, &view.coupling, &view.costs, &scores, budget, scope, selection);
-        }
-        match allot::allot(&view.coupling, curves, &view.costs, budget, selection)? {
-            Ok(removed) => Ok(allot::plan(&view.coupling, curves, &removed)),
-            Err(least) => Err(unreachable(&view.coupling, curves.len(), budget, &least, &view.costs.whole())),
+        let (graph, coupling) = (&view.graph, &view.coupling);
+        let mut share_out = |costs: &CostModel, budget: &Budget| {
+            if let Some(scope) = self.calibration.scope {
+                let scores = curves::scores(coupling, curves);
+                return allocate(graph, coupling, costs, &scores, budget, scope, selection);
+            }
+            match allot::allot(coupling, curves, costs, budget, selection)? {
+                Ok(removed) => Ok(allot::plan(coupling, curves, &removed)),
+                Err(least) => Err(unreachable(coupling, curves.len(), budget, &least, &costs.whole())),
+            }
+        };
+        match &self.request.clock {
+            Some(c) => c.settle(graph, coupling, &self.request.dims, &view.costs, budget, &mut share_out),
+            None => share_out(&view.costs, budget),
         }
     }
 

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use secateur_codegen::bundle::{self, Bundle, Options};
 use secateur_diag::{Code, Result, diag};
 use secateur_ir::Graph;
-use secateur_neon::Core;
 use secateur_target::Target;
 use serde::Serialize;
 
 use super::calib::Calibrating;
 use super::options::{Dims, Pruning};
 use super::{Common, Outcome};
+use crate::latency::Clock;
 use crate::output::write_atomically;
 use crate::report::{PruneReport, count};
 
@@ -67,8 +67,7 @@ fn code(
     if a.onnx_only {
         return Ok(None);
     }
-    let unknown = || diag(Code::T002, format!("there are no kernels for the core {}", target.core));
-    let core = Core::from_name(&target.core).ok_or_else(unknown)?;
+    let core = Clock::of(target)?.core;
     let target = target.name.clone();
     let options =
         Options { name: name.to_owned(), target, core, dims, code_budget: a.code_budget, compact: a.compact };
@@ -91,7 +90,7 @@ fn summary(r: &bundle::Report) -> String {
 pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let target = Target::load(&a.target)?;
     // Without a budget nothing is cut, so there is nothing to round.
-    let request = a.pruning.request(&a.dims, target.channel_multiple as usize)?;
+    let request = a.pruning.request(&a.dims, Some(&target))?;
     let preparation = a.calibrating.recipe()?;
     let analyzed = crate::analyze(crate::open(&a.model)?, &request)?;
     let (pruned, calibrated) = a.calibrating.prune(&a.pruning, &analyzed, &request, common)?;

@@ -1,10 +1,15 @@
 //! Options that `inspect`, `prune` and `compile` share.
 
+use std::sync::Arc;
+
 use clap::ValueEnum;
 use secateur_diag::{Code, Diagnostic, Result, diag};
 use secateur_prune::{Amount, Budget, Criterion, Limit, Scope, Selection};
 
+use secateur_target::Target;
+
 use crate::calibrated::Rating;
+use crate::latency::Clock;
 use crate::prune::{Analyzed, Pruned, Request};
 
 /// How classes are rated.
@@ -58,6 +63,9 @@ pub struct Pruning {
     /// Bytes of weights at most: 50%, 1.5MB.
     #[arg(long, value_name = "AMOUNT")]
     size: Option<String>,
+    /// Time of one sample on one core of the target at most, by the model of its kernels: 50%, 2ms, 800us.
+    #[arg(long, value_name = "AMOUNT")]
+    latency: Option<String>,
     /// How channels are rated: obs with --calib, else l2, unless said otherwise.
     #[arg(long, value_enum)]
     criterion: Option<CriterionName>,
@@ -141,7 +149,7 @@ impl Pruning {
 
     /// Whether any limit was given.
     pub fn limited(&self) -> bool {
-        self.macs.is_some() || self.params.is_some() || self.size.is_some()
+        [&self.macs, &self.params, &self.size, &self.latency].iter().any(|l| l.is_some())
     }
 
     /// Before anything is written: what to say of a limit that the result misses.
@@ -162,11 +170,11 @@ impl Pruning {
         }
     }
 
-    /// The request, with the target's preferred multiple where none was given.
+    /// The request; with a target, its preferred multiple where none was given.
     ///
     /// # Errors
     /// P005 for malformed values.
-    pub fn request(&self, d: &Dims, multiple: usize) -> Result<Request> {
+    pub fn request(&self, d: &Dims, target: Option<&Target>) -> Result<Request> {
         let mut limits = Vec::new();
         for (limit, text) in
             [(Limit::Macs, &self.macs), (Limit::Params, &self.params), (Limit::Bytes, &self.size)]
@@ -175,7 +183,19 @@ impl Pruning {
                 limits.push((limit, Amount::parse(text)?));
             }
         }
-        let round_to = self.round_to.unwrap_or(multiple);
+        let clock = match (&self.latency, target) {
+            (None, _) => None,
+            (Some(text), Some(target)) => {
+                let clock = Clock::of(target)?;
+                limits.push((Limit::Cycles, clock.parse(text)?));
+                Some(Arc::new(clock))
+            }
+            (Some(_), None) => {
+                return Err(diag(Code::P005, "--latency needs a target")
+                    .help("give the board that time is counted on, as in --target rpi4"));
+            }
+        };
+        let round_to = self.round_to.unwrap_or(target.map_or(1, |t| t.channel_multiple as usize));
         if round_to == 0 || round_to > 4096 {
             return Err(diag(Code::P005, format!("--round-to {round_to} is not in 1..=4096")));
         }
@@ -203,6 +223,7 @@ impl Pruning {
             pins: self.pin.clone(),
             dims: dims(d)?,
             keep_batchnorm: self.keep_batchnorm || self.criterion == Some(CriterionName::BnScale),
+            clock,
         })
     }
 }
@@ -217,5 +238,6 @@ pub fn looking(d: &Dims) -> Result<Request> {
         pins: Vec::new(),
         dims: dims(d)?,
         keep_batchnorm: false,
+        clock: None,
     })
 }

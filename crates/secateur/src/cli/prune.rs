@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use secateur_diag::{Code, Result, diag};
+use secateur_target::Target;
 
 use super::calib::Calibrating;
 use super::options::{Dims, Pruning};
@@ -18,6 +19,9 @@ pub struct Args {
     /// The model to write.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// The board, as `secateur targets` lists it, or a target file: channel counts become multiples that suit it.
+    #[arg(long)]
+    target: Option<String>,
     #[command(flatten)]
     pruning: Pruning,
     #[command(flatten)]
@@ -32,7 +36,7 @@ pub struct Args {
 pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     if !a.pruning.limited() && !a.calibrating.masks() {
         return Err(diag(Code::P005, "no budget was given").help(
-            "one or more of --macs 50%, --params 50%, --size 1.5MB; with --calib also --sparsity 80%",
+            "one or more of --macs 50%, --params 50%, --size 1.5MB, --latency 50%; with --calib also --sparsity 80%",
         ));
     }
     if a.masked.is_some() && a.calibrating.given() {
@@ -40,7 +44,8 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
             "with calibration data the weights that stay change, so that no mask of the original equals it",
         ));
     }
-    let request = a.pruning.request(&a.dims, 1)?;
+    let target = a.target.as_deref().map(Target::load).transpose()?;
+    let request = a.pruning.request(&a.dims, target.as_ref())?;
     for path in a.masked.iter().chain([&a.output]) {
         check_writable(path)?;
     }

@@ -48,6 +48,7 @@ impl Case {
             pins: Vec::new(),
             dims: Vec::new(),
             keep_batchnorm: self.keep_batchnorm,
+            clock: None,
         }
     }
 }
@@ -88,6 +89,7 @@ fn analyze_raw(mut module: Module) -> Result<Analyzed> {
         layers: Vec::new(),
         nodes: (g.nodes.len(), g.nodes.len()),
         unknown_ops: Vec::new(),
+        clock: None,
         passes: secateur_passes::Report::default(),
         open_dims: Vec::new(),
         costs,
