@@ -5,6 +5,7 @@ pub mod allot;
 pub mod curves;
 pub mod linear;
 pub mod measure;
+pub mod norm;
 pub mod obs;
 pub mod pattern;
 pub mod products;

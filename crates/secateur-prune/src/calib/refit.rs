@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::Samples;
 use super::linear::{Linear, linears};
+use super::norm;
 use super::pattern::Pattern;
 use super::solve::{self, Map};
 use super::sparse;
@@ -89,7 +90,13 @@ pub fn compensate(
     // Bias included; some of them are passed before it is their turn.
     let mut outs: Vec<ValueId> = old.values().map(|l| l.out).collect();
     outs.sort_unstable();
+    let mut norms = norm::nodes(pruned, &changed);
     for l in linears(pruned) {
+        // Where weights are fitted, those behind a normalization make up for it.
+        if !options.fit {
+            let due = (&mut norms, l.node);
+            norm::repair((original, &mut before), (pruned, &mut after), due, &outs, kept, false)?;
+        }
         let Some(o) = old.get(&l.weight) else { continue };
         if !changed.contains(&l.data) && density(&l).is_none() {
             continue;
@@ -137,6 +144,10 @@ pub fn compensate(
         outs.retain(|v| *v != o.out);
         done(l.node);
     }
+    let last = linears(pruned).last().map_or(0, |l| l.node);
+    norms.retain(|n| *n > last);
+    let due = (&mut norms, pruned.nodes.len());
+    norm::repair((original, &mut before), (pruned, &mut after), due, &outs, kept, options.fit)?;
     Ok(report)
 }
 

@@ -51,6 +51,11 @@ impl<'a> Walk<'a> {
         &self.which
     }
 
+    /// Threads that run batches.
+    pub fn threads(&self) -> usize {
+        self.samples.threads
+    }
+
     /// Bytes of all tensors at hand.
     pub fn bytes(&self) -> usize {
         let size = |t: &Arc<Tensor>| t.data.len() * t.dtype().size();

@@ -65,7 +65,12 @@ pub struct Cut {
 }
 
 pub fn cut(threads: usize) -> Cut {
-    let original = graph(RESIDUAL);
+    cut_of(RESIDUAL, threads)
+}
+
+/// A network of input `[N,6,8,8]` with two fifths of its multiply-adds cut.
+pub fn cut_of(text: &str, threads: usize) -> Cut {
+    let original = graph(text);
     let samples = samples(8, &[8, 6, 8, 8], threads);
     let coupling = secateur_coupling::analyze(&original, &[]).unwrap();
     let mut bound = original.clone();
@@ -90,7 +95,7 @@ pub fn cut(threads: usize) -> Cut {
     state.cut(&coupling, &plan).unwrap();
     assert_eq!(state.plan(&coupling), plan);
     let share = costs.of(&plan.lens(&coupling)).macs.unwrap() as f64 / costs.whole().macs.unwrap() as f64;
-    assert!((0.55..=0.6).contains(&share), "the budget is met and used: {share}");
+    assert!((0.5..=0.6).contains(&share), "the budget is met and used: {share}");
     Cut { original, samples, state }
 }
 
