@@ -84,6 +84,11 @@ const WORK: f64 = 2e10;
 /// Rows for every column that are taken in any case.
 const ROWS_PER_COLUMN: f64 = 16.0;
 
+/// Most multiply-adds that the products of a matrix of `p` columns take.
+pub fn work(p: f64) -> f64 {
+    WORK.max(ROWS_PER_COLUMN * p.powi(3))
+}
+
 /// Of how many rows one is taken, for batch `batch` of `data` whose unfolded matrix has `rows` rows and `p` columns:
 /// neighbouring places of large images tell much the same.
 pub fn stride(data: &Batches, batch: usize, rows: usize, p: usize) -> usize {

@@ -1,6 +1,7 @@
 //! Pruning with calibration data: measure, allocate, cut, compensate, in one step or several.
 
 mod run;
+mod work;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use serde::Serialize;
 use crate::cache;
 use crate::prune::{Analyzed, Pruned, Request};
 use run::{Attempt, Run};
+pub use work::Meter;
 
 /// How classes are rated when there are data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +76,8 @@ pub struct Calibration {
 
 /// Long work, told as it goes.
 pub trait Progress {
+    /// The stages to come, some of which may turn out not to be needed, with their estimated work in one unit.
+    fn outline(&mut self, stages: Vec<(&'static str, f64)>);
     /// A stage of `steps` steps begins.
     fn stage(&mut self, name: &str, steps: usize);
     /// One step is done.
@@ -172,6 +176,7 @@ pub fn sensitivity(
 ) -> Result<Vec<CurveReport>> {
     let run = Run::new(analyzed, request, calibration)?;
     let view = run.first()?;
+    progress.outline(run.outline(&view, &[], true)?);
     let curves = run.curves(&view, true, progress)?;
     let none = vec![0; curves.len()];
     Ok(run.reports(&view.coupling, &curves, &none))
@@ -190,6 +195,7 @@ pub fn prune(
     let run = Run::new(analyzed, request, calibration)?;
     let first = run.first()?;
     let cut = !request.budget.limits.is_empty();
+    progress.outline(run.outline(&first, &run.steps(), cut)?);
     let curves = if cut { run.curves(&first, false, progress)? } else { Vec::new() };
     let mut best: Option<Attempt> = None;
     for steps in run.steps() {

@@ -18,6 +18,7 @@ use secateur_prune::calib::statistics::{self, Known};
 use secateur_prune::calib::{Samples, allot, products, share, wanda};
 use secateur_prune::{Amount, Budget, CostModel, Limit, Plan, Scope, allocate, score, unreachable};
 
+use super::work::{Asked, Work, outline};
 use super::{Calibrated, Calibration, CurveReport, Progress, Rating};
 use crate::cache::Entry;
 use crate::prune::{Analyzed, Request, bound, pins};
@@ -99,6 +100,37 @@ impl<'a> Run<'a> {
             }
             None => vec![1, 2],
         }
+    }
+
+    /// What is to be done, and how much work it is.
+    pub fn outline(&self, view: &View, steps: &[usize], cut: bool) -> Result<Vec<(&'static str, f64)>> {
+        let (c, w) = (self.calibration, self.calibration.without);
+        let samples = c.samples.len() as f64;
+        let macs = self.analyzed.costs.whole().macs.unwrap_or(0) as f64;
+        let graph = bound(&view.graph, &self.request.dims)?;
+        let groups = view.allowed.iter().filter(|a| **a).count() as f64;
+        let mut work = Work {
+            pass: macs * samples,
+            sensitivity: 1.5 * groups * macs * self.sensitivity.samples() as f64,
+            ..Work::default()
+        };
+        for l in linears(&graph) {
+            let (Some(weight), Some(out)) = (graph.init(l.weight), graph.shape(l.out)) else { continue };
+            let (channels, taps, outputs) = l.sizes(weight);
+            let (p, parts) = ((channels * taps) as f64, l.groups() as f64);
+            let places: f64 = out.iter().filter_map(|d| d.size()).map(|n| n as f64).product();
+            let rows = samples * places / (outputs as f64 * parts).max(1.0);
+            work.products += parts * (rows * p * p).min(statistics::work(p));
+            work.solutions += parts * p.powi(3);
+        }
+        let asked = Asked {
+            cut,
+            sensitivity: c.scope.is_none() && !w.sensitivity,
+            exchange: c.rating == Rating::Obs && !w.exchange,
+            zeros: c.masks.is_some(),
+            epochs: if w.reconstruction || w.compensation || steps.is_empty() { 0 } else { c.epochs },
+        };
+        Ok(outline(&work, steps, asked))
     }
 
     pub fn first(&self) -> Result<View> {

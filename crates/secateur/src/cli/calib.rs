@@ -10,7 +10,7 @@ use secateur_prune::calib::pattern::Pattern;
 use super::Common;
 use super::data::Preparing;
 use super::options::Pruning;
-use crate::calibrated::{self, Calibrated, Calibration, Progress, Rating, Without};
+use crate::calibrated::{self, Calibrated, Calibration, Meter, Progress, Rating, Without};
 use crate::prune::{Analyzed, Pruned, Request};
 
 /// Calibration data and what is done with them.
@@ -73,41 +73,59 @@ pub enum Part {
     Views,
 }
 
-/// A bar for each stage.
+/// One bar for all stages.
 struct Bars<'a> {
     common: &'a Common,
     bar: ProgressBar,
-    number: usize,
+    meter: Meter,
     /// The stage that runs, and since when.
     since: Option<(String, std::time::Instant)>,
 }
 
-impl Bars<'_> {
+/// What the bar counts.
+const TICKS: f64 = 1000.0;
+
+impl<'a> Bars<'a> {
+    fn new(common: &'a Common) -> Self {
+        Self { common, bar: ProgressBar::hidden(), meter: Meter::default(), since: None }
+    }
+
     /// Tells those who asked how long the last stage took.
     fn end(&mut self) {
-        self.bar.finish_and_clear();
         if let Some((name, since)) = self.since.take().filter(|_| self.common.verbose) {
-            eprintln!("stage {name:<20} {:>9.1} s", since.elapsed().as_secs_f64());
+            self.bar.suspend(|| eprintln!("stage {name:<20} {:>9.1} s", since.elapsed().as_secs_f64()));
         }
+    }
+
+    fn show(&self) {
+        self.bar.set_position((TICKS * self.meter.share()) as u64);
     }
 }
 
 impl Drop for Bars<'_> {
     fn drop(&mut self) {
         self.end();
+        self.bar.finish_and_clear();
     }
 }
 
 impl Progress for Bars<'_> {
+    fn outline(&mut self, stages: Vec<(&'static str, f64)>) {
+        self.meter = Meter::new(stages);
+        self.bar = self.common.progress(TICKS as u64, "");
+    }
+
     fn stage(&mut self, name: &str, steps: usize) {
         self.end();
-        self.number += 1;
         self.since = Some((name.to_owned(), std::time::Instant::now()));
-        self.bar = self.common.progress(steps as u64, &format!("{}. {name}", self.number));
+        self.meter.stage(name, steps);
+        self.bar.set_message(name.to_owned());
+        self.show();
     }
 
     fn step(&mut self) {
-        self.bar.inc(1);
+        self.meter.step();
+        self.show();
     }
 }
 
@@ -196,9 +214,9 @@ impl Calibrating {
             return Ok((analyzed.cut(plan, &request.dims)?, None));
         }
         let calibration = self.calibration(pruning.with_data(), analyzed, common)?;
-        let mut bars = Bars { common, bar: ProgressBar::hidden(), number: 0, since: None };
+        let mut bars = Bars::new(common);
         let result = calibrated::prune(analyzed, request, &calibration, &mut bars);
-        bars.bar.finish_and_clear();
+        drop(bars);
         result.map(|(p, c)| (p, Some(c)))
     }
 
@@ -213,9 +231,9 @@ impl Calibrating {
         common: &Common,
     ) -> Result<Vec<calibrated::CurveReport>> {
         let calibration = self.calibration((Rating::Obs, None), analyzed, common)?;
-        let mut bars = Bars { common, bar: ProgressBar::hidden(), number: 0, since: None };
+        let mut bars = Bars::new(common);
         let result = calibrated::sensitivity(analyzed, request, &calibration, &mut bars);
-        bars.bar.finish_and_clear();
+        drop(bars);
         result
     }
 }

@@ -96,7 +96,7 @@ impl Common {
         if self.quiet || !std::io::stderr().is_terminal() {
             return indicatif::ProgressBar::hidden();
         }
-        let style = indicatif::ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {eta}")
+        let style = indicatif::ProgressStyle::with_template("{msg:20} [{bar:30}] {percent:>3} % {eta}")
             .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
         indicatif::ProgressBar::new(steps).with_style(style).with_message(what.to_owned())
     }
