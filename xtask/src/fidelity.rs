@@ -18,7 +18,7 @@ struct Family {
 
 const FAMILIES: &[Family] = &[
     Family {
-        models: &["fashion_resnet20", "fashion_mobilenetv2", "fashion_shufflenet"],
+        models: &["fashion_resnet20", "fashion_mobilenetv2", "fashion_shufflenet", "fashion_transformer"],
         data: "fashion_test_x.npy",
         labels: "fashion_test_y.npy",
         calib: "fashion_calib_x.npy",

@@ -48,7 +48,7 @@ const CHORES: &[Chore] = &[
     },
     Chore {
         name: "fidelity",
-        arguments: "DIR [--first N] [--only MODEL] [--default] [--masks]",
+        arguments: "DIR [--first N] [--only MODEL] [--default] [--masks] [--signal]",
         help: "accuracy of the classifiers in a folder, pruned with and without data and with parts of the method left out",
         run: fidelity::run,
     },

@@ -34,6 +34,7 @@ pub const FIXTURES: &[&str] = &[
     "fashion_resnet20_bn",
     "fashion_shufflenet",
     "fashion_shufflenet_bn",
+    "fashion_transformer",
     "magika_v3_3",
     "ppocr_cls_v2",
     "ppocr_det_v4",

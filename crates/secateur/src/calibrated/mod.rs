@@ -1,5 +1,6 @@
 //! Pruning with calibration data: measure, allocate, cut, compensate, in one step or several.
 
+mod refine;
 mod run;
 mod work;
 
@@ -17,7 +18,8 @@ use serde::Serialize;
 
 use crate::cache;
 use crate::prune::{Analyzed, Pruned, Request};
-use run::{Attempt, Run};
+use refine::Attempt;
+use run::Run;
 pub use work::Meter;
 
 /// How classes are rated when there are data.

@@ -3,21 +3,19 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use secateur_coupling::Coupling;
 use secateur_diag::Result;
 use secateur_ir::Graph;
 use secateur_prune::calib::curves::{self, Curve};
 use secateur_prune::calib::linear::linears;
 use secateur_prune::calib::measure::Reference;
-use secateur_prune::calib::pattern::Pattern;
-use secateur_prune::calib::reconstruct;
-use secateur_prune::calib::refit::{self, Masks, Refitted};
 use secateur_prune::calib::state::State;
 use secateur_prune::calib::statistics::{self, Known};
-use secateur_prune::calib::{Samples, allot, products, share, wanda};
-use secateur_prune::{Amount, Budget, CostModel, Limit, Plan, Scope, allocate, score, unreachable};
+use secateur_prune::calib::{allot, products, wanda};
+use secateur_prune::{Amount, Budget, CostModel, Limit, Plan, allocate, score, unreachable};
 
+use super::refine::Attempt;
 use super::work::{Asked, Work, outline};
 use super::{Calibrated, Calibration, CurveReport, Progress, Rating};
 use crate::cache::Entry;
@@ -42,29 +40,14 @@ pub struct View {
     known: RefCell<Option<Rc<Vec<Known>>>>,
 }
 
-/// How a cut network is fitted.
-struct Fit {
-    /// The network before.
-    cut: Graph,
-    options: refit::Options,
-}
-
-/// What one way to the budget gave.
-pub struct Attempt {
-    pub report: Calibrated,
-    pub state: State,
-    /// The last fit.
-    fit: Option<Fit>,
-}
-
 pub struct Run<'a> {
-    analyzed: &'a Analyzed,
-    request: &'a Request,
-    calibration: &'a Calibration,
+    pub analyzed: &'a Analyzed,
+    pub request: &'a Request,
+    pub calibration: &'a Calibration,
     /// The samples on which groups are measured.
-    sensitivity: Reference<'a>,
+    pub sensitivity: Reference<'a>,
     /// And those on which results are.
-    judge: Reference<'a>,
+    pub judge: Reference<'a>,
 }
 
 impl<'a> Run<'a> {
@@ -139,7 +122,7 @@ impl<'a> Run<'a> {
         Ok(View { costs: self.analyzed.costs.clone(), graph, coupling, allowed, known: RefCell::default() })
     }
 
-    fn view(&self, graph: &Graph) -> Result<View> {
+    pub fn view(&self, graph: &Graph) -> Result<View> {
         let coupling = secateur_coupling::analyze(graph, &pins(graph, &self.request.pins)?)?;
         let mut costs = CostModel::new(&bound(graph, &self.request.dims)?, &coupling)?;
         if let Some(clock) = &self.request.clock {
@@ -221,7 +204,7 @@ impl<'a> Run<'a> {
         Ok(plan)
     }
 
-    fn known(
+    pub fn known(
         &self,
         view: &View,
         wanted: &FxHashSet<secateur_ir::ValueId>,
@@ -328,104 +311,6 @@ impl<'a> Run<'a> {
         report.output_error = self.judge.error(&state.graph)?;
         report.zeros = zeros(&state.graph);
         Ok(Attempt { report, state, fit })
-    }
-
-    /// How the network as it is cut is to be fitted, where it is.
-    fn fit(&self, state: &State, last: bool, progress: &mut dyn Progress) -> Result<Option<Fit>> {
-        let (c, w) = (self.calibration, self.calibration.without);
-        let masks = match c.masks.filter(|_| last) {
-            Some((pattern, sparsity)) => Some(self.masks(&state.graph, pattern, sparsity, progress)?),
-            None => None,
-        };
-        if w.compensation && w.repair && masks.is_none() {
-            return Ok(None);
-        }
-        let options = refit::Options {
-            sums: !w.sums,
-            rounds: if w.rectifiers { 0 } else { refit::Options::default().rounds },
-            fit: !w.compensation,
-            masks,
-        };
-        Ok(Some(Fit { cut: state.graph.clone(), options }))
-    }
-
-    fn compensate(
-        &self,
-        fit: &Fit,
-        state: &mut State,
-        samples: &Samples,
-        done: &mut dyn FnMut(),
-    ) -> Result<Vec<Refitted>> {
-        let mut graph = fit.cut.clone();
-        let kept = |v, a| state.kept(v, a);
-        let original = &self.analyzed.module.graph;
-        let layers = refit::compensate(original, &mut graph, &kept, samples, &fit.options, &mut |_| done())?;
-        state.graph = graph;
-        Ok(layers)
-    }
-
-    /// Moves all weights together.
-    pub fn reconstruct(&self, attempt: &mut Attempt, progress: &mut dyn Progress) -> Result<()> {
-        const STEPS: usize = 100;
-        let c = self.calibration;
-        let mut options = reconstruct::Options { epochs: c.epochs, ..reconstruct::Options::default() };
-        options.views &= !c.without.views;
-        if c.without.inside {
-            options.inside = 0.0;
-        }
-        progress.stage("reconstruction", STEPS);
-        let mut way = 0.0;
-        let done = &mut |share: f64| {
-            let before = way as usize;
-            way = (way + STEPS as f64 * share).min(STEPS as f64);
-            (before..way as usize).for_each(|_| progress.step());
-        };
-        let Attempt { report, state, fit } = attempt;
-        let (original, mut graph) = (&self.analyzed.module.graph, state.graph.clone());
-        let kept = |v, a| state.kept(v, a);
-        // Compensation once more, without the samples that judge.
-        let honest = &mut || match fit {
-            Some(fit) => {
-                let mut other = state.clone();
-                self.compensate(fit, &mut other, &c.samples.fitted(), &mut || ())?;
-                self.judge.error(&other.graph)
-            }
-            None => self.judge.error(&state.graph),
-        };
-        let judge = reconstruct::Judge { held_out: &self.judge, honest };
-        let did = reconstruct::reconstruct(original, &mut graph, &kept, &c.samples, judge, &options, done)?;
-        state.graph = graph;
-        report.output_error = self.judge.error(&state.graph)?;
-        match did {
-            Ok(d) => report.reconstruction = Some(d),
-            Err(left) => report.reconstruction_left = Some(left.to_string()),
-        }
-        Ok(())
-    }
-
-    /// How many zeros each layer gets.
-    fn masks(
-        &self,
-        graph: &Graph,
-        pattern: Pattern,
-        sparsity: f64,
-        progress: &mut dyn Progress,
-    ) -> Result<Masks> {
-        let all = linears(graph);
-        let total = all.iter().filter_map(|l| graph.init(l.weight)).map(secateur_ir::Tensor::len).sum();
-        let view = self.view(graph)?;
-        let known = self.known(&view, &all.iter().map(|l| l.weight).collect(), progress)?;
-        let density = if self.calibration.scope == Some(Scope::Layer) {
-            let maskable = known.iter().filter(|k| share::maskable(graph, k));
-            maskable.map(|k| (k.linear.weight, 1.0 - sparsity)).collect::<FxHashMap<_, _>>()
-        } else {
-            progress.stage("zeros by layer", 4 * known.len());
-            let threads = self.calibration.samples.threads;
-            let step = &mut || progress.step();
-            let layers = share::layers(graph, &known, pattern, &self.sensitivity, threads, step)?;
-            share::densities(&layers, pattern, total, sparsity)
-        };
-        Ok(Masks { pattern, density })
     }
 
     pub fn reports(&self, coupling: &Coupling, curves: &[Curve], removed: &[usize]) -> Vec<CurveReport> {
