@@ -236,3 +236,20 @@ fn what_has_no_derivative_is_refused_by_name() {
     let x = g.find("x").unwrap();
     assert!(Program::new(&g, &f, &[x], &[g.outputs[0]]).is_err_and(|r| r.op == "Gather"));
 }
+
+#[test]
+fn resampling() {
+    for mode in [
+        "mode=\"nearest\", coordinate_transformation_mode=\"asymmetric\", nearest_mode=\"floor\"",
+        "mode=\"nearest\"",
+        "mode=\"nearest\", nearest_mode=\"ceil\", coordinate_transformation_mode=\"align_corners\"",
+        "mode=\"linear\"",
+        "mode=\"linear\", coordinate_transformation_mode=\"align_corners\"",
+        "mode=\"linear\", coordinate_transformation_mode=\"pytorch_half_pixel\"",
+    ] {
+        for scales in ["[1.0, 1.0, 2.0, 1.5]", "[1.0, 1.0, 0.5, 3.0]"] {
+            let body = format!("@ks: f32[4] = {scales}\n%y: ? = Resize(@x, _, @ks) {{{mode}}}");
+            check(&graph(17, "[2,3,4,6]", &body), &format!("{mode} {scales}"));
+        }
+    }
+}

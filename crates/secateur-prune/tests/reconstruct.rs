@@ -134,7 +134,21 @@ fn what_took_part_does_not_judge_alone() {
 #[test]
 fn programs_compute_what_the_engine_computes() {
     let c = cut(1);
-    for g in [&c.original, &c.state.graph] {
+    let mut graphs = vec![c.original.clone(), c.state.graph.clone()];
+    for mode in [
+        "mode=\"nearest\", coordinate_transformation_mode=\"asymmetric\", nearest_mode=\"floor\"",
+        "mode=\"nearest\", coordinate_transformation_mode=\"half_pixel\", nearest_mode=\"round_prefer_floor\"",
+        "mode=\"linear\", coordinate_transformation_mode=\"half_pixel\"",
+        "mode=\"linear\", coordinate_transformation_mode=\"align_corners\"",
+    ] {
+        graphs.push(graph(&format!(
+            r#"graph g opset(""=13) (%x: f32[8,6,8,8]) -> (%y) {{
+                @s: f32[4] = [1.0, 1.0, 2.0, 3.0]
+                %y: ? = Resize(%x, _, @s) {{{mode}}}
+            }}"#
+        )));
+    }
+    for g in &graphs {
         let mut bound = g.clone();
         secateur_ir::infer::bind(&mut bound, &|_| Some(8)).unwrap();
         let size = |v: ValueId| Some((v, bound.shape(v)?.iter().map(|d| d.size()).collect::<Option<_>>()?));
@@ -149,6 +163,7 @@ fn programs_compute_what_the_engine_computes() {
         let want = engine.run(&[("x", Tensor::f32(&[8, 6, 8, 8], data))]).unwrap();
         let want = want[0].1.as_f32().unwrap();
         let largest = want.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+        assert_eq!(own.data.len(), want.len());
         assert!(own.data.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5 * largest));
     }
 }

@@ -289,11 +289,19 @@ fn weights_that_are_not_numbers() {
 fn budgets_that_are_none() {
     assert_snapshot!(option(2, ""), @r#"
     error[P005]: no budget was given
-      help   one or more of --macs 50%, --params 50%, --size 1.5MB; with --calib also --sparsity 80%
+      help   one or more of --macs 50%, --params 50%, --size 1.5MB, --latency 50%; with --calib also --sparsity 80%
     "#);
     assert_snapshot!(option(2, "--macs 50apples"), @r#"
     error[P005]: "50apples" is not a budget
       help   a share as in 50% or 0.5, or a figure as in 20M, 300k or 1.5MB
+    "#);
+    assert_snapshot!(option(2, "--latency 50%"), @r#"
+    error[P005]: --latency needs a target
+      help   give the board that time is counted on, as in --target rpi4
+    "#);
+    assert_snapshot!(option(2, "--latency 2days --target rpi4"), @r#"
+    error[P005]: "2days" is not a time
+      help   a share as in 50% or 0.5, or a time as in 2ms, 800us or 0.1s
     "#);
     assert_snapshot!(option(2, "--macs 50% --round-to 0"), @r#"
     error[P005]: --round-to 0 is not in 1..=4096

@@ -12,6 +12,7 @@ mod norm;
 mod pool;
 mod product;
 mod reduce;
+mod resize;
 mod unary;
 mod windows;
 
@@ -109,8 +110,17 @@ pub(crate) fn make(cx: &Cx) -> Option<Made> {
     if !cx.node.domain().is_empty() {
         return None;
     }
-    let tables =
-        [binary::OPS, conv::OPS, moves::OPS, norm::OPS, pool::OPS, product::OPS, reduce::OPS, unary::OPS];
+    let tables = [
+        binary::OPS,
+        conv::OPS,
+        moves::OPS,
+        norm::OPS,
+        pool::OPS,
+        product::OPS,
+        reduce::OPS,
+        resize::OPS,
+        unary::OPS,
+    ];
     let row = tables.iter().copied().flatten().find(|(name, _)| *name == cx.node.op())?;
     row.1(cx)
 }
