@@ -93,7 +93,8 @@ impl<'a> Bars<'a> {
     /// Tells those who asked how long the last stage took.
     fn end(&mut self) {
         if let Some((name, since)) = self.since.take().filter(|_| self.common.verbose) {
-            self.bar.suspend(|| eprintln!("stage {name:<20} {:>9.1} s", since.elapsed().as_secs_f64()));
+            let peak = calibrated::peak_memory().map_or(String::new(), |b| format!(", peak {} MiB", b >> 20));
+            self.bar.suspend(|| eprintln!("stage {name:<20} {:>9.1} s{peak}", since.elapsed().as_secs_f64()));
         }
     }
 
