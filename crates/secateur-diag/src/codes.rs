@@ -56,6 +56,7 @@ codes! {
     D003 "invalid preparation" "Scale, mean or std are malformed, zero or not one per channel."
     D004 "the data hold NaN or infinity" "Samples must be finite."
     D005 "the calibration data are few or poor" "Fewer samples than weights can be fitted to, or samples that hardly differ; the result is damped towards the original weights."
+    D006 "statistics cannot be read back" "Large networks' statistics wait in a temporary file, which cannot be read; the disk may have failed."
     T001 "unknown target" "The target's name is not in the list that `secateur targets` prints."
     T002 "invalid target file" "A target file is malformed or misses a field."
     C001 "no code can be made for an operator" "The code generator has no lowering for the operator, or not for this form of it. The model itself is fine: write only the .onnx, or run that part elsewhere."

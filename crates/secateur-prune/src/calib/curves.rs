@@ -64,6 +64,9 @@ pub fn wanted(graph: &Graph, coupling: &Coupling, allowed: &[bool]) -> FxHashSet
 }
 
 /// Orders of all allowed groups; `fallback` rates the classes of groups that no known operator reads.
+///
+/// # Errors
+/// `D006`.
 pub fn orders(
     graph: &Graph,
     coupling: &Coupling,
@@ -71,7 +74,7 @@ pub fn orders(
     known: &[Known],
     fallback: &[Option<f64>],
     done: &mut dyn FnMut(),
-) -> Vec<Curve> {
+) -> Result<Vec<Curve>> {
     let by_weight: FxHashMap<ValueId, &Known> = known.iter().map(|k| (k.linear.weight, k)).collect();
     let all = readers(graph, coupling);
     let mut out = Vec::new();
@@ -80,18 +83,20 @@ pub fn orders(
         if n < 2 {
             continue;
         }
-        let blocks: Vec<Block> = all[g].iter().filter_map(|r| block(graph, &by_weight, r)).collect();
+        let blocks = all[g].iter().map(|r| block(graph, &by_weight, r));
+        let blocks: Vec<Block> = blocks.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         let extra = if blocks.is_empty() { shares(&group.classes, fallback) } else { vec![0.0; n] };
         out.push(Curve { group: g, order: obs::order(blocks, n, &extra), measured: Vec::new() });
         done();
     }
-    out
+    Ok(out)
 }
 
-fn block(graph: &Graph, known: &FxHashMap<ValueId, &Known>, r: &Reader) -> Option<Block> {
-    let k = known.get(&r.weight)?;
-    let weight = k.linear.matrices(graph.init(r.weight)?)?.swap_remove(r.part);
-    Block::new(&k.covariance[r.part], &weight, r.rows.clone())
+fn block(graph: &Graph, known: &FxHashMap<ValueId, &Known>, r: &Reader) -> Result<Option<Block>> {
+    let Some(k) = known.get(&r.weight) else { return Ok(None) };
+    let all = graph.init(r.weight).and_then(|w| k.linear.matrices(w));
+    let Some(weight) = all.map(|mut m| m.swap_remove(r.part)) else { return Ok(None) };
+    Ok(Block::new(&*k.covariance[r.part].get()?, &weight, r.rows.clone()))
 }
 
 /// Rows of a weight above which classes that go into it are not exchanged: the time grows with their cube.
@@ -99,7 +104,10 @@ pub const EXCHANGED_ROWS: usize = 1024;
 
 /// A plan of as many classes of every group that leaves a smaller error at their readers, by exchanges. Groups stay as
 /// they are where a reader is not known or large.
-pub fn exchanged(graph: &Graph, coupling: &Coupling, known: &[Known], plan: Plan) -> Plan {
+///
+/// # Errors
+/// `D006`.
+pub fn exchanged(graph: &Graph, coupling: &Coupling, known: &[Known], plan: Plan) -> Result<Plan> {
     let by_weight: FxHashMap<ValueId, &Known> = known.iter().map(|k| (k.linear.weight, k)).collect();
     let all = readers(graph, coupling);
     let gone: FxHashSet<u32> = plan.removed.iter().copied().collect();
@@ -111,7 +119,9 @@ pub fn exchanged(graph: &Graph, coupling: &Coupling, known: &[Known], plan: Plan
             by_weight.get(&r.weight).is_some_and(|k| k.covariance[r.part].nrows() <= EXCHANGED_ROWS)
         };
         let blocks = match !places.is_empty() && places.len() < n && readers.iter().all(small) {
-            true => readers.iter().map(|r| block(graph, &by_weight, r)).collect::<Option<Vec<_>>>(),
+            true => {
+                readers.iter().map(|r| block(graph, &by_weight, r)).collect::<Result<Option<Vec<_>>>>()?
+            }
             false => None,
         };
         let places = match blocks.filter(|b| !b.is_empty()) {
@@ -124,7 +134,7 @@ pub fn exchanged(graph: &Graph, coupling: &Coupling, known: &[Known], plan: Plan
     let grouped: FxHashSet<u32> = coupling.groups.iter().flat_map(|g| g.classes.iter().copied()).collect();
     removed.extend(plan.removed.iter().copied().filter(|c| !grouped.contains(c)));
     removed.sort_unstable();
-    Plan::new(coupling, removed)
+    Ok(Plan::new(coupling, removed))
 }
 
 /// Scores as shares of their sum.
@@ -169,7 +179,7 @@ pub fn measure(
         for share in MEASURED {
             let k = ((n as f64 * share).round() as usize).clamp(1, n - 1);
             if curve.measured.iter().all(|m| m.0 != k) {
-                let cut = single(graph, coupling, curve, k, &by_weight, &all[curve.group]);
+                let cut = single(graph, coupling, curve, k, &by_weight, &all[curve.group])?;
                 let error = reference.error_from(&cut, &walk)? - before;
                 curve.measured.push((k, if error.is_nan() { f64::INFINITY } else { error.max(1e-9) }));
             }
@@ -220,7 +230,7 @@ fn single(
     k: usize,
     known: &FxHashMap<ValueId, &Known>,
     readers: &[Reader],
-) -> Graph {
+) -> Result<Graph> {
     let classes = &coupling.groups[curve.group].classes;
     let plan = Plan::new(coupling, curve.removed(k).iter().map(|&at| classes[at]).collect());
     let mut out = masked(graph, coupling, &plan);
@@ -231,7 +241,7 @@ fn single(
         let gone: FxHashSet<usize> =
             curve.removed(k).iter().flat_map(|&c| r.rows[c].iter().copied()).collect();
         let m = matrices.entry(r.weight).or_insert(all);
-        if let Some(fitted) = without(&known.covariance[r.part], &m[r.part], &gone) {
+        if let Some(fitted) = without(&*known.covariance[r.part].get()?, &m[r.part], &gone) {
             m[r.part] = fitted;
         }
     }
@@ -242,7 +252,7 @@ fn single(
             out.set_init(v, t);
         }
     }
-    out
+    Ok(out)
 }
 
 /// Weights whose rows `gone` are zero and whose others give as nearly as they can what all gave:

@@ -17,6 +17,7 @@ pub mod solve;
 pub mod sparse;
 pub mod state;
 pub mod statistics;
+pub mod store;
 pub mod targets;
 pub mod walk;
 pub mod wanda;

@@ -54,8 +54,8 @@ pub fn layers(
         walk.advance(graph, k.linear.node, &[])?;
         let Some(t) = graph.init(k.linear.weight) else { continue };
         let (Some(weights), (_, taps, _)) = (k.linear.matrices(t), k.linear.sizes(t)) else { continue };
-        let parts: Vec<Part> =
-            k.covariance.iter().zip(&weights).filter_map(|(c, w)| Part::new(c, w)).collect();
+        let parts = k.covariance.iter().zip(&weights).map(|(c, w)| Ok(Part::new(&*c.get()?, w)));
+        let parts: Vec<Part> = parts.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         if parts.len() != weights.len() {
             continue;
         }

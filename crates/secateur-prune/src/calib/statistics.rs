@@ -8,6 +8,7 @@ use secateur_ir::{Graph, ValueId};
 
 use super::Samples;
 use super::linear::{Linear, linears};
+use super::store::{Square, Store};
 use super::walk::{Batches, Walk};
 
 /// A linear operator and what is known of its input.
@@ -16,7 +17,7 @@ pub struct Known {
     pub linear: Linear,
     /// By group: `p x p` covariance of the unfolded input, per row; about the mean where the operator has a
     /// bias or may get one.
-    pub covariance: Vec<Mat<f64>>,
+    pub covariance: Vec<Square>,
     /// By group: mean square of each column of the unfolded input.
     pub mean_square: Vec<Vec<f64>>,
 }
@@ -53,7 +54,7 @@ pub fn gather(
     done: &mut dyn FnMut(usize),
 ) -> Result<Vec<Known>> {
     let mut walk = Walk::new(graph, samples, (0..samples.batches.len()).collect())?;
-    let mut out = Vec::new();
+    let (mut out, mut store) = (Vec::new(), Store::default());
     for l in linears(graph).into_iter().filter(|l| wanted.contains(&l.weight)) {
         let raw = graph.nodes[l.node].output(0).unwrap_or(l.out);
         walk.advance(graph, l.node, &[l.data])?;
@@ -70,7 +71,7 @@ pub fn gather(
             let mut c = m.gram(has_offset(graph, &l));
             let n = m.count.max(1.0);
             c.col_iter_mut().for_each(|c| c.iter_mut().for_each(|x| *x /= n));
-            covariance.push(c);
+            covariance.push(store.put(c));
             mean_square.push((0..channels * taps).map(|i| m.xx[(i, i)] / n).collect());
         }
         done(l.node);

@@ -81,7 +81,8 @@ pub fn cut_of(text: &str, threads: usize) -> Cut {
     let wanted = curves::wanted(&original, &coupling, &allowed);
     let known = statistics::gather(&original, &samples, &wanted, &mut |_| {}).unwrap();
     let weights = score(&original, &coupling, Criterion::L2).unwrap();
-    let mut found: Vec<Curve> = curves::orders(&original, &coupling, &allowed, &known, &weights, &mut || {});
+    let mut found: Vec<Curve> =
+        curves::orders(&original, &coupling, &allowed, &known, &weights, &mut || {}).unwrap();
     let reference = Reference::new(&original, &samples, vec![0, 4]).unwrap();
     curves::measure(&original, &coupling, &known, &mut found, &reference, &mut || {}).unwrap();
     for c in &found {

@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
         let mut curves = match c.rating {
             Rating::Obs => {
                 progress.stage("order of removal", coupling.groups.len());
-                curves::orders(graph, coupling, &view.allowed, &known, &by_weight, &mut || progress.step())
+                curves::orders(graph, coupling, &view.allowed, &known, &by_weight, &mut || progress.step())?
             }
             Rating::Wanda => {
                 let scores = wanda::score(graph, coupling, &known);
@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
         }
         let known = view.known.borrow().clone().unwrap_or_default();
         progress.stage("exchanges", 1);
-        let plan = curves::exchanged(&view.graph, &view.coupling, &known, plan);
+        let plan = curves::exchanged(&view.graph, &view.coupling, &known, plan)?;
         progress.step();
         Ok(plan)
     }
