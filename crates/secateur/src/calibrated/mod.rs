@@ -147,6 +147,8 @@ pub fn samples(
         n => n,
     };
     let fixed = executor.fixed_batch();
+    // Four batches at least, so that one can be held out.
+    let batch = batch.min(set.samples() / 4).max(1);
     let samples = Samples::new(&set, fixed.unwrap_or(batch), fixed.is_some(), threads)?;
     if samples.batches.is_empty() {
         let title = format!("{} samples do not fill a batch of the model", set.samples());

@@ -36,7 +36,7 @@ pub struct Calibrating {
     /// Leave parts of the method out, to see what each brings.
     #[arg(long, value_name = "PART", value_enum, value_delimiter = ',', requires = "calib")]
     without: Vec<Part>,
-    /// Samples run at once.
+    /// Samples run at once; fewer where there are not enough for four batches.
     #[arg(long, value_name = "N", default_value_t = 16)]
     calib_batch: usize,
     /// Threads for calibration; 0 for all cores. The result does not depend on it.
