@@ -121,10 +121,11 @@ impl Clock {
         costs.set_cycles(&bound(graph, dims)?, coupling, &lens, &self.measure(graph, dims)?)
     }
 
-    /// A plan that holds a latency limit as measured. `share_out` chooses one under a cost model and a budget.
+    /// A plan that holds a latency limit as measured, or the last one tried where none does. `share_out` chooses one
+    /// under a cost model and a budget.
     ///
     /// # Errors
-    /// Those of sharing out and measuring; `P001` where no plan holds the limit.
+    /// Those of sharing out and measuring.
     pub fn settle(
         &self,
         graph: &Graph,
@@ -170,13 +171,10 @@ impl Clock {
             model.set_cycles(&whole, coupling, &plan.lens(coupling), &steps)?;
             last = Some(plan);
         }
-        let least = |p: Plan| (p, diag(Code::P001, "no choice of channels was found that holds the latency"));
-        match (best, last) {
-            (Some((_, plan)), _) => Ok(plan),
-            (None, Some(plan)) => {
-                Err(least(plan).1.help("a little more time, or fewer channels kept together with --round-to"))
-            }
-            (None, None) => share_out(costs, budget),
+        // What does not hold is the caller's to refuse, or to accept where that is asked for.
+        match best.map(|b| b.1).or(last) {
+            Some(plan) => Ok(plan),
+            None => share_out(costs, budget),
         }
     }
 }

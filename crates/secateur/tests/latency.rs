@@ -65,6 +65,10 @@ fn what_cannot_be_reached_or_counted_is_an_error() {
     let tight = request(Amount::Absolute(1000), 1);
     let a = analyze(open(&folder.join("fashion_resnet20.onnx")).unwrap(), &tight).unwrap();
     assert_eq!(a.plan(&tight).unwrap_err().code, secateur_diag::Code::P001);
+    // What is forced is the smallest there is.
+    let forced = Request { selection: Selection { force: true, ..tight.selection.clone() }, ..tight };
+    let smallest = a.cut(a.plan(&forced).unwrap(), &[]).unwrap().latency.unwrap();
+    assert!(smallest.cycles_after > 1000 && smallest.cycles_after < smallest.cycles_before / 4);
     // No kernel serves Einsum; the message names the node as the model does.
     let graph = secateur_ir::parse::graph(
         r#"graph g opset(""=17) (%x: f32[2,6]) -> (%y) {
