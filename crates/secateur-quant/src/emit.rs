@@ -20,7 +20,8 @@ pub fn pairs(graph: &mut Graph, placement: &Placement, scales: &[Scale], to: Act
     let mut shared: FxHashMap<usize, (ValueId, ValueId)> = FxHashMap::default();
     let mut edit = Edit::new(graph);
     let mut readers: Vec<(usize, usize, ValueId)> = Vec::new();
-    for &(v, number) in &placement.pairs {
+    // Names are short: in small models they would be a part of the file that counts.
+    for (i, &(v, number)) in placement.pairs.iter().enumerate() {
         let s = scales[number];
         let (scale, zero) = *shared.entry(number).or_insert_with(|| {
             let z = if to == Activations::Int8 { (s.zero as i8) as u8 } else { s.zero as u8 };
@@ -28,10 +29,9 @@ pub fn pairs(graph: &mut Graph, placement: &Placement, scales: &[Scale], to: Act
             (scale, scalar(graph, &format!("z{number}"), elem, vec![z]))
         });
         let shape = graph.shape(v).map(<[Dim]>::to_vec);
-        let name = graph.value(v).name.clone();
         let typed = |elem| Some(TensorType { elem, shape: shape.clone() });
-        let q = graph.add_fresh(&format!("{name}.q"), typed(elem));
-        let d = graph.add_fresh(&format!("{name}.d"), typed(ElemType::F32));
+        let q = graph.add_fresh(&format!("a{i}.q"), typed(elem));
+        let d = graph.add_fresh(&format!("a{i}"), typed(ElemType::F32));
         let node =
             |op, from, to| Node::new("", op, "", vec![Some(from), Some(scale), Some(zero)], vec![Some(to)]);
         let def = links.def(v);
@@ -40,10 +40,10 @@ pub fn pairs(graph: &mut Graph, placement: &Placement, scales: &[Scale], to: Act
         edit.insert(at, node("DequantizeLinear", q, d));
         let own = def.and_then(|n| placement.region[n]);
         for u in links.uses(v) {
-            if let Some(i) = u.input
+            if let Some(input) = u.input
                 && (own.is_none() || placement.region[u.node] != own)
             {
-                readers.push((u.node, i, d));
+                readers.push((u.node, input, d));
             }
         }
     }
@@ -78,7 +78,7 @@ pub fn weights(
 ) {
     let l = &layer.linear;
     let Some(w) = graph.init(l.weight).cloned() else { return };
-    let name = graph.value(l.weight).name.clone();
+    let name = format!("w{}", l.node);
     let elem = if bits == 4 { ElemType::I4 } else { ElemType::I8 };
     let (channels, taps, outputs) = l.sizes(&w);
     let groups = layer.rounded.len();
@@ -132,7 +132,7 @@ pub fn weights(
         let flat = graph.add_fresh(&format!("{name}.f"), None);
         node.outputs = vec![Some(flat)];
         front.push(node);
-        let weight = graph.add_fresh(&format!("{name}.d"), ty);
+        let weight = graph.add_fresh(&name, ty);
         let (from, transposed) = match l.kind {
             Kind::Columns => (flat, true),
             _ => (flat, false),
@@ -149,14 +149,14 @@ pub fn weights(
         front.push(tail);
         graph.replace_uses(l.weight, weight);
     } else {
-        let weight = graph.add_fresh(&format!("{name}.d"), ty);
+        let weight = graph.add_fresh(&name, ty);
         node.outputs = vec![Some(weight)];
         front.push(node);
         graph.replace_uses(l.weight, weight);
     }
     graph.drop_init(l.weight);
     let (Some(v), Some(bias)) = (l.bias, &layer.bias) else { return };
-    let name = graph.value(v).name.clone();
+    let name = format!("b{}", l.node);
     // A bias that its own Add brings in is added as float.
     let own = graph.nodes[l.node].inputs.get(2).copied().flatten() == Some(v);
     match data.filter(|_| own && scales.len() == bias.len()) {
@@ -176,7 +176,7 @@ pub fn weights(
             let q = graph
                 .add_init(&format!("{name}.q"), Tensor::from_bytes(ElemType::I32, vec![bias.len()], bytes));
             let s = graph.add_init(&format!("{name}.s"), Tensor::f32(&[bias.len()], &products));
-            let d = graph.add_fresh(&format!("{name}.d"), typed(graph, v));
+            let d = graph.add_fresh(&name, typed(graph, v));
             let mut node = Node::new("", "DequantizeLinear", "", vec![Some(q), Some(s)], vec![Some(d)]);
             node.set_int("axis", 0);
             front.push(node);
