@@ -28,7 +28,10 @@ pub(crate) fn spell_out(model: &mut ModelProto) -> Result<bool> {
 /// Whether an operator computes with quantized numbers.
 fn is_quantized(node: &NodeProto) -> bool {
     let op = node.op_type.as_str();
-    op.ends_with("QuantizeLinear") || op.starts_with("QLinear") || op.ends_with("Integer")
+    op.ends_with("QuantizeLinear")
+        || op == "DequantizeLinear"
+        || op.starts_with("QLinear")
+        || op.ends_with("Integer")
 }
 
 fn is(node: &NodeProto, op: &str) -> bool {

@@ -1,0 +1,96 @@
+//! Quantization through the command: sizes, agreement with the float model, always the same bytes, and what it says of
+//! models and data that will not do.
+
+mod common;
+use common::*;
+use secateur_ir::Module;
+use serde_json::Value;
+
+const PREPARED: &str = "--scale 1/255 --mean 0.2860 --std 0.3530";
+
+/// A desk with 64 calibration images, 200 others, and a fixture's path.
+fn desk(model: &str) -> (Desk, String) {
+    let desk = Desk::new();
+    for (name, file, count) in [("x.npy", "fashion_calib_x.npy", 64), ("t.npy", "fashion_test_x.npy", 200)] {
+        let bytes = std::fs::read(fixture(file)).unwrap();
+        let all = if count == 64 { 512 } else { 4000 };
+        let data = &bytes[bytes.len() - all * 784..];
+        desk.put(name, npy("|u1", &[count, 1, 28, 28], &data[..count * 784]));
+    }
+    (desk, fixture(model).display().to_string())
+}
+
+fn quantize(desk: &Desk, model: &str, out: &str, more: &str) -> usize {
+    desk.done(&format!("quantize {model} -o out/{out}.onnx --calib x.npy {PREPARED} {more}"));
+    std::fs::metadata(desk.path(&format!("out/{out}.onnx"))).unwrap().len() as usize
+}
+
+/// Share of the test samples on which a model agrees with the original.
+fn agreement(desk: &Desk, model: &str, out: &str) -> f64 {
+    let line = format!("verify {model} out/{out}.onnx --data t.npy {PREPARED} --json");
+    let report: Value = serde_json::from_str(&desk.done(&line).out).unwrap();
+    report["comparison"]["outputs"][0]["top1"]["agreement"].as_f64().unwrap()
+}
+
+#[test]
+fn every_kind_is_smaller_and_agrees() {
+    let (desk, model) = desk("fashion_resnet20.onnx");
+    let whole = std::fs::metadata(&model).unwrap().len() as usize;
+    // Shares of the float file, and of the samples.
+    for (kind, size, agreeing) in
+        [("int8", 0.27, 0.98), ("w8", 0.27, 0.98), ("int4", 0.16, 0.93), ("w4", 0.19, 0.93)]
+    {
+        let bytes = quantize(&desk, &model, kind, &format!("--weights {kind}"));
+        let share = agreement(&desk, &model, kind);
+        println!("{kind}: {:.4} of the size, {share:.3} agree", bytes as f64 / whole as f64);
+        assert!((bytes as f64) < size * whole as f64, "{kind}: {bytes} of {whole} bytes");
+        assert!(share >= agreeing, "{kind}: {share}");
+    }
+}
+
+#[test]
+fn the_bytes_are_the_same_at_any_thread_count() {
+    let (desk, model) = desk("fashion_mobilenetv2.onnx");
+    for range in ["minmax", "percentile", "mse", "entropy"] {
+        let one = format!("--method {range} --calib-threads 1");
+        let two = format!("--method {range} --calib-threads 2");
+        quantize(&desk, &model, "one", &one);
+        quantize(&desk, &model, "two", &two);
+        let read = |name: &str| std::fs::read(desk.path(&format!("out/{name}.onnx"))).unwrap();
+        assert!(read("one") == read("two"), "{range}");
+        let share = agreement(&desk, &model, "one");
+        assert!(share >= 0.85, "{range}: {share}");
+    }
+}
+
+/// What pruning has removed stays removed.
+#[test]
+fn zeros_stay_zeros() {
+    let (desk, model) = desk("fashion_mobilenetv2.onnx");
+    let zeros = "--sparsity 60% --pattern 4x1 --without reconstruction --no-cache";
+    desk.done(&format!("prune {model} -o out/z.onnx --calib x.npy {PREPARED} {zeros}"));
+    let pruned = desk.path("out/z.onnx").display().to_string();
+    quantize(&desk, &pruned, "q", "");
+    let count = |name: &str| -> usize {
+        let m: Module = secateur::open(&desk.path(&format!("out/{name}.onnx"))).unwrap();
+        let g = &m.graph;
+        let wide = g.value_ids().filter_map(|v| g.init(v)).filter(|t| t.dims.len() == 4);
+        let is_zero = |t: &secateur_ir::Tensor| match t.to_f32() {
+            Some(w) => w.iter().filter(|w| **w == 0.0).count(),
+            None => t.bytes().map_or(0, |b| b.iter().filter(|b| **b == 0).count()),
+        };
+        wide.map(is_zero).sum()
+    };
+    let (before, after) = (count("z"), count("q"));
+    assert!(before > 50_000, "{before}");
+    assert!(after >= before, "{after} of {before} zeros are left");
+}
+
+#[test]
+fn what_is_quantized_already_is_refused() {
+    let (desk, model) = desk("fashion_resnet20.onnx");
+    quantize(&desk, &model, "q", "");
+    std::fs::rename(desk.path("out/q.onnx"), desk.path("q.onnx")).unwrap();
+    let said = desk.refused(2, &format!("quantize q.onnx -o out/qq.onnx --calib x.npy {PREPARED}"));
+    assert!(said.contains("error[Q002]: the model is quantized already"), "{said}");
+}
