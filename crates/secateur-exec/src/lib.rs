@@ -50,6 +50,7 @@ pub use labels::Labels;
 pub use moments::{Moments, fold_in_order};
 pub use npy::NpyFile;
 pub use plan::Level;
+pub use pool::in_order;
 pub use prep::Preparation;
 pub use ranges::{Histogram, ranges};
 pub use recipe::Recipe;

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 /// # Errors
 /// The error of the lowest-numbered job that failed, whatever the number of threads: jobs start in
 /// order, so every lower one has been run. No job starts after a failure.
-pub(crate) fn in_order<T: Send>(
+pub fn in_order<T: Send>(
     jobs: usize,
     threads: usize,
     work: impl Fn(usize) -> Result<T> + Sync,

@@ -6,6 +6,7 @@ use indicatif::ProgressBar;
 use secateur_diag::{Code, Result, diag};
 use secateur_prune::Scope;
 use secateur_prune::calib::pattern::Pattern;
+use secateur_prune::calib::reconstruct::passes;
 
 use super::Common;
 use super::data::Preparing;
@@ -24,9 +25,10 @@ pub struct Calibrating {
     /// Steps to the budget; without it one and two are tried and what is nearer to the original is kept.
     #[arg(long, value_name = "N", requires = "calib")]
     steps: Option<usize>,
-    /// Passes over the samples in which the weights of all layers are moved together.
-    #[arg(long, value_name = "N", default_value_t = 30, requires = "calib")]
-    epochs: usize,
+    /// Passes over the samples in which the weights of all layers are moved together: 20, up to 30 where samples are
+    /// few.
+    #[arg(long, value_name = "N", requires = "calib")]
+    epochs: Option<usize>,
     /// Share of zeros in the weights that stay: 80%. Needs --calib.
     #[arg(long, value_name = "SHARE", requires = "calib")]
     sparsity: Option<String>,
@@ -173,12 +175,13 @@ impl Calibrating {
             );
         }
         let has = |part| self.without.contains(&part);
+        let epochs = self.epochs.unwrap_or_else(|| passes(samples.len()));
         Ok(Calibration {
             samples,
             rating,
             scope,
             steps: self.steps,
-            epochs: self.epochs,
+            epochs,
             without: Without {
                 sensitivity: has(Part::Sensitivity),
                 compensation: has(Part::Compensation),
@@ -186,7 +189,7 @@ impl Calibrating {
                 sums: has(Part::Sums),
                 rectifiers: has(Part::Rectifiers),
                 exchange: has(Part::Exchange),
-                reconstruction: has(Part::Reconstruction) || self.epochs == 0,
+                reconstruction: has(Part::Reconstruction) || epochs == 0,
                 inside: has(Part::Inside),
                 views: has(Part::Views),
             },

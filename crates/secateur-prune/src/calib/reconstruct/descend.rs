@@ -2,11 +2,13 @@
 //! (Jordan et al. 2024, Muon), all else by Adam (Kingma and Ba 2015, algorithm 1); steps shrink as a cosine
 //! (Loshchilov and Hutter 2017, equation 5).
 
+use std::sync::{Mutex, PoisonError};
+
 use secateur_diag::Result;
-use secateur_exec::fold_in_order;
+use secateur_exec::{fold_in_order, in_order};
 use secateur_grad::Array;
 
-use super::orthogonal::orthogonal;
+use super::orthogonal::{self, orthogonal};
 use super::pair::Pair;
 use super::views::Views;
 
@@ -33,6 +35,14 @@ impl Moving {
         let size = (a.data.iter().map(|x| x * x).sum::<f32>() / a.len().max(1) as f32).sqrt();
         let zero = || vec![0.0; a.len()];
         Self { at: a.data.to_vec(), mean: zero(), square: zero(), rate: rate * size, matrices }
+    }
+
+    /// Multiply-adds of a step.
+    fn work(&self) -> f64 {
+        let elements = self.at.len();
+        let one =
+            |(rows, columns)| elements as f64 / (rows * columns) as f64 * orthogonal::work(rows, columns);
+        elements as f64 + self.matrices.map_or(0.0, one)
     }
 
     /// Step `t`, counted from 1, its size times `slow`. Zeros stay: they may be wanted.
@@ -90,8 +100,11 @@ impl Pair<'_> {
         let params = self.pruned.params().iter();
         let mut now: Vec<Array> = params.filter_map(|p| self.pruned.param(*p).cloned()).collect();
         let matrices = self.pruned.params().iter().map(|p| self.matrices.get(p).copied());
-        let mut moving: Vec<Moving> =
-            now.iter().zip(matrices).map(|(a, m)| Moving::new(a, rate, m)).collect();
+        let moving: Vec<Moving> = now.iter().zip(matrices).map(|(a, m)| Moving::new(a, rate, m)).collect();
+        // The heaviest first, so that threads end together.
+        let mut heaviest: Vec<usize> = (0..moving.len()).collect();
+        heaviest.sort_by(|&a, &b| moving[b].work().total_cmp(&moving[a].work()));
+        let moving: Vec<Mutex<Moving>> = moving.into_iter().map(Mutex::new).collect();
         let chunk = self.rows.chunk;
         let chunks = which.len() / chunk;
         let steps = (chunks / (STEP / chunk).max(1)).max(1);
@@ -116,14 +129,21 @@ impl Pair<'_> {
                     }
                     Ok(())
                 })?;
+                done(1.0 / (steps * epochs) as f64);
                 let t = epoch * steps + s;
                 let way = t as f32 / (steps * epochs) as f32;
                 let slow = 0.5 * (1.0 + libm::cosf(std::f32::consts::PI * way));
-                for ((m, d), a) in moving.iter_mut().zip(sum.iter().flatten()).zip(&mut now) {
-                    m.step(&d.data, i32::try_from(t).unwrap_or(i32::MAX - 1) + 1, slow);
-                    *a = Array::new(&a.shape, m.at.clone());
+                let Some(sum) = sum else { continue };
+                let t = i32::try_from(t).unwrap_or(i32::MAX - 1) + 1;
+                let step = |i: usize| {
+                    let i = heaviest[i];
+                    let mut m = moving[i].lock().unwrap_or_else(PoisonError::into_inner);
+                    m.step(&sum[i].data, t, slow);
+                    Ok((i, Array::new(&sum[i].shape, m.at.clone())))
+                };
+                for (i, a) in in_order(heaviest.len(), self.rows.samples.threads, step, &mut |_| ())? {
+                    now[i] = a;
                 }
-                done(1.0 / (steps * epochs) as f64);
             }
         }
         Ok(now)

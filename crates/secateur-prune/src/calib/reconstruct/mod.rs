@@ -38,7 +38,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { epochs: 30, work: 1e13, rate: 8e-3, inside: 25.0, views: true }
+        Self { epochs: MOST_PASSES, work: 1e13, rate: 8e-3, inside: 25.0, views: true }
     }
 }
 
@@ -91,6 +91,16 @@ pub struct Judge<'a> {
     /// The error of a network like the pruned one in which these samples had no part. They may have had one in the
     /// pruned one; this is asked where a short run seems no better than that.
     pub honest: &'a mut dyn FnMut() -> Result<f64>,
+}
+
+/// Samples that are shown all together where nothing is said of passes, and bounds on the passes.
+const SHOWN: usize = 10_000;
+const LEAST_PASSES: usize = 20;
+const MOST_PASSES: usize = 30;
+
+/// Passes over so many samples where nothing is said of them: few samples need more, to make as many steps.
+pub fn passes(samples: usize) -> usize {
+    SHOWN.div_ceil(samples.max(1)).clamp(LEAST_PASSES, MOST_PASSES)
 }
 
 /// Fewest passes that are worth it.
