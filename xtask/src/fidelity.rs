@@ -6,17 +6,17 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
 /// A family of classifiers that share data and preparation.
-struct Family {
+pub struct Family {
     /// Models, without `.onnx`. One that is missing is left out.
-    models: &'static [&'static str],
-    data: &'static str,
-    labels: &'static str,
-    calib: &'static str,
-    mean: &'static str,
-    std: &'static str,
+    pub models: &'static [&'static str],
+    pub data: &'static str,
+    pub labels: &'static str,
+    pub calib: &'static str,
+    pub mean: &'static str,
+    pub std: &'static str,
 }
 
-const FAMILIES: &[Family] = &[
+pub const FAMILIES: &[Family] = &[
     Family {
         models: &["fashion_resnet20", "fashion_mobilenetv2", "fashion_shufflenet", "fashion_transformer"],
         data: "fashion_test_x.npy",
@@ -218,7 +218,7 @@ fn prune_and_measure(
     found
 }
 
-fn secateur() -> std::process::Command {
+pub fn secateur() -> std::process::Command {
     std::process::Command::new(sh::root().join("target/release/secateur"))
 }
 

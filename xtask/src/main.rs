@@ -10,6 +10,7 @@ mod fidelity;
 mod fuzz;
 mod lint;
 mod oracle;
+mod quant;
 mod rivals;
 mod setup;
 mod sh;
@@ -51,6 +52,12 @@ const CHORES: &[Chore] = &[
         arguments: "DIR [--first N] [--only MODEL] [--default] [--masks] [--signal]",
         help: "accuracy of the classifiers in a folder, pruned with and without data and with parts of the method left out",
         run: fidelity::run,
+    },
+    Chore {
+        name: "quant",
+        arguments: "DIR [--first N] [--only MODEL]",
+        help: "accuracy, size and time of the classifiers in a folder, quantized here and by onnxruntime",
+        run: quant::run,
     },
     Chore {
         name: "fuzz",
