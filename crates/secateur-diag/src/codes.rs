@@ -64,6 +64,6 @@ codes! {
     C003 "samples of a batch are not independent" "A dynamic batch is compiled as a loop over samples, but an operator reaches across them; compile for a fixed batch with --dim NAME=1."
     C004 "the object file cannot be made" "An internal check of the code generator failed; please report it with the model."
     Q001 "a range cannot be quantized" "A value's range on the calibration data is not finite or too wide for a scale."
-    Q002 "the model is quantized already" "It holds QuantizeLinear, DequantizeLinear or integer operators. Quantize the float model it was made from."
+    Q002 "the model is quantized already" "It holds QuantizeLinear, DequantizeLinear or integer operators. Quantize the float model it was made from, or give --requantize."
     Q003 "the model cannot be quantized" "Its type or operator set does not allow for it; the message says which."
 }

@@ -108,6 +108,12 @@ impl Tensor {
             ElemType::U16 => {
                 b.chunks_exact(2).map(|c| u16::from_le_bytes(c.try_into().unwrap()).into()).collect()
             }
+            // Two a byte, the first in the low half.
+            ElemType::I4 | ElemType::U4 => {
+                let signed = self.elem == ElemType::I4;
+                let one = |x: u8| i64::from(x) - if signed && x > 7 { 16 } else { 0 };
+                b.iter().flat_map(|c| [one(c & 15), one(c >> 4)]).take(self.len()).collect()
+            }
             ElemType::I8 => b.iter().map(|&c| i64::from(c as i8)).collect(),
             ElemType::U8 | ElemType::Bool => b.iter().map(|&c| c.into()).collect(),
             _ => return None,

@@ -78,6 +78,11 @@ fn is_f32(graph: &Graph, node: &Node) -> bool {
     out.is_some_and(|t| t.elem == ElemType::F32)
 }
 
+/// Whether an operator only moves elements, of whatever type.
+pub fn moves(node: &Node) -> bool {
+    node.domain().is_empty() && MOVES.contains(&node.op())
+}
+
 /// The kind of node `n`; a layer only where `layers` holds it.
 pub fn kind(graph: &Graph, n: usize, layers: &FxHashSet<usize>) -> Kind {
     let node = &graph.nodes[n];

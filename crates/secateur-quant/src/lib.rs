@@ -11,6 +11,7 @@
 //! - A bias is an integer at the product of the scales of data and weight.
 //! - A weight that is zero stays zero.
 
+mod dequantize;
 mod emit;
 mod feedback;
 mod kind;
@@ -21,6 +22,7 @@ mod quantize;
 mod range;
 mod weight;
 
+pub use dequantize::dequantized;
 pub use feedback::Inverse;
 pub use kind::{Kind, kind};
 pub use opset::raise;

@@ -9,6 +9,7 @@ use secateur_prune::calib::Samples;
 use secateur_prune::calib::linear::linears;
 use serde::Serialize;
 
+use crate::dequantize::refusal;
 use crate::layers::{Rounding, layers};
 use crate::place::{Placement, place};
 use crate::range::{Activations, Method, Scale, choose};
@@ -172,11 +173,8 @@ pub fn quantize(
 }
 
 fn refuse(graph: &Graph) -> Result<()> {
-    let quantized =
-        |op: &str| op.ends_with("QuantizeLinear") || op.starts_with("QLinear") || op.ends_with("Integer");
-    if let Some(n) = graph.nodes.iter().find(|n| quantized(n.op())) {
-        return Err(infer::place(diag(Code::Q002, "the model is quantized already"), graph, n)
-            .help("quantize the float model that it was made from"));
+    if let Some(e) = refusal(graph) {
+        return Err(e);
     }
     let half = |t: &TensorType| matches!(t.elem, ElemType::F16 | ElemType::Bf16);
     let weight =

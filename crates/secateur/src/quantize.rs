@@ -8,17 +8,23 @@ use secateur_quant::{Calibration, Options, Report};
 /// The least IR version whose files may hold operator set 21.
 const IR_VERSION: i64 = 10;
 
-/// Quantizes a model; gives its file form and what was done.
+/// Quantizes a model; gives its file form and what was done. With `requantize` one that is quantized already is made
+/// float first.
 ///
 /// # Errors
 /// Those of the passes and of [`secateur_quant::quantize`].
 pub fn quantize(
     mut module: Module,
     options: &Options,
+    requantize: bool,
     calibration: Option<&Calibration>,
     done: &mut dyn FnMut(),
 ) -> Result<(Model, secateur_onnx::ExternalOut, Report)> {
     secateur_passes::prepare(&mut module.graph, &mut secateur_passes::Options::default())?;
+    if requantize {
+        module.graph = secateur_quant::dequantized(&module.graph)?;
+        secateur_passes::prepare(&mut module.graph, &mut secateur_passes::Options::default())?;
+    }
     let (graph, report) = secateur_quant::quantize(&module.graph, options, calibration, done)?;
     module.graph = graph;
     secateur_passes::run(&mut module.graph, &["merge_shared"])?;

@@ -87,10 +87,47 @@ fn zeros_stay_zeros() {
 }
 
 #[test]
-fn what_is_quantized_already_is_refused() {
+fn what_is_quantized_already_is_refused_or_quantized_again() {
     let (desk, model) = desk("fashion_resnet20.onnx");
-    quantize(&desk, &model, "q", "");
-    std::fs::rename(desk.path("out/q.onnx"), desk.path("q.onnx")).unwrap();
-    let said = desk.refused(2, &format!("quantize q.onnx -o out/qq.onnx --calib x.npy {PREPARED}"));
-    assert!(said.contains("error[Q002]: the model is quantized already"), "{said}");
+    for kind in ["int8", "int4", "w8", "w4"] {
+        quantize(&desk, &model, kind, &format!("--weights {kind}"));
+        std::fs::rename(desk.path(&format!("out/{kind}.onnx")), desk.path(&format!("{kind}.onnx"))).unwrap();
+        let line = format!("quantize {kind}.onnx -o out/again.onnx --calib x.npy {PREPARED}");
+        let said = desk.refused(2, &line);
+        assert!(said.contains("error[Q002]: the model is quantized already"), "{kind}: {said}");
+        desk.done(&format!("{line} --weights w8 --requantize"));
+        // Integers of as many bits or fewer are taken up by 8 bits; what was rounded in activations is not any more.
+        let share = agreement(&desk, &format!("{kind}.onnx"), "again");
+        assert!(share >= 0.96, "{kind}: {share}");
+        let module = secateur::open(&desk.path("out/again.onnx")).unwrap();
+        assert!(module.graph.nodes.iter().all(|n| !n.is("QuantizeLinear")), "{kind}");
+        std::fs::remove_file(desk.path("out/again.onnx")).unwrap();
+    }
+}
+
+/// Where activations are left to the ends of a grid, the ends stay.
+#[test]
+fn a_rectifier_that_is_a_zero_point_stays() {
+    let desk = Desk::new();
+    let text = r#"graph g opset(""=21) (%x: f32[N,4]) -> (%y) {
+        @s: f32[] = [0.5]
+        @z: u8[] = [0]
+        @w: i8[4,3] = [3, -2, 1, 4, 5, -6, 7, 8, -9, 1, -1, 2]
+        @t: f32[3] = [0.5, 0.25, 1.0]
+        %q: u8[N,4] = QuantizeLinear(%x, @s, @z)
+        %f: u8[N,4] = Flatten(%q)
+        %d: f32[N,4] = DequantizeLinear(%f, @s, @z)
+        %v: f32[4,3] = DequantizeLinear(@w, @t) {axis=1}
+        %y: f32[N,3] = MatMul(%d, %v)
+    }"#;
+    let bytes = Module::from_graph(secateur_ir::parse::graph(text).unwrap()).export().0.encode();
+    desk.put("m.onnx", &bytes[..]);
+    // Multiples of the scale lose nothing; the half of them that is negative becomes 0.
+    let x: Vec<u8> = (0..80).flat_map(|i| ((i % 17 - 8) as f32 * 0.5).to_le_bytes()).collect();
+    desk.put("x.npy", npy("<f4", &[20, 4], &x));
+    desk.done("quantize m.onnx -o out/f.onnx --weights w8 --requantize");
+    let line = "verify m.onnx out/f.onnx --data x.npy --json";
+    let report: Value = serde_json::from_str(&desk.done(line).out).unwrap();
+    let error = report["comparison"]["outputs"][0]["max_abs_error"].as_f64().unwrap();
+    assert!(error < 0.3, "{report}");
 }

@@ -84,6 +84,9 @@ pub struct Quantizing {
     /// Leave nodes float whose name, or that of a weight or result, matches.
     #[arg(long, value_name = "GLOB")]
     keep_float: Vec<String>,
+    /// Take a model that is quantized already: its weights as they were rounded, its activations as floats.
+    #[arg(long)]
+    requantize: bool,
     /// Samples in a batch.
     #[arg(long, value_name = "N", default_value_t = 16)]
     calib_batch: usize,
@@ -156,7 +159,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let layers = layer_count(&module);
     let bar = common.progress(layers + 1, "quantize");
     let (model, external, report) =
-        crate::quantize(module, &options, calibration.as_ref(), &mut || bar.inc(1))?;
+        crate::quantize(module, &options, q.requantize, calibration.as_ref(), &mut || bar.inc(1))?;
     model.save(&a.output, &external)?;
     bar.finish_and_clear();
     let size = |p: &PathBuf| std::fs::metadata(p).map_or(0, |m| m.len());
