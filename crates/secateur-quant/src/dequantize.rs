@@ -161,7 +161,7 @@ fn numbers(graph: &Graph, node: &Node, t: &Tensor) -> Option<Vec<f32>> {
     if !fits || zeros.len() != s.len() {
         return None;
     }
-    let one = |(i, q): (usize, &i64)| ((q - zeros[place(i)]) as f64 * f64::from(s[place(i)])) as f32;
+    let one = |(i, q): (usize, &i64)| ((*q as f64 - zeros[place(i)] as f64) * f64::from(s[place(i)])) as f32;
     Some(q.iter().enumerate().map(one).collect())
 }
 
