@@ -67,6 +67,12 @@ def first_line(error):
 
 
 def session(path, args):
+    levels = ort.GraphOptimizationLevel
+    for level in [levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_BASIC, levels.ORT_ENABLE_EXTENDED] if args.levels else []:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.graph_optimization_level = level
+        ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     options = ort.SessionOptions()
     options.intra_op_num_threads = args.threads
     options.inter_op_num_threads = 1
@@ -256,6 +262,7 @@ def main():
     parser.add_argument("--all-data", action="store_true", help="do not cut --data to --batch samples")
     parser.add_argument("--no-check", action="store_true", help="skip onnx.checker")
     parser.add_argument("--no-optimize", action="store_true", help="run with onnxruntime's graph optimizer off")
+    parser.add_argument("--levels", action="store_true", help="every level of the optimizer must take the model")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     if args.stdin == bool(args.models) or len(args.models) > 2:

@@ -52,8 +52,9 @@ pub struct Options {
     pub weights: Weights,
     /// How ranges of activations are found.
     pub method: Method,
-    /// The integers of activations.
-    pub activations: Activations,
+    /// The integers of activations; `None` takes those with a sign, but from operator set 21 on those without: there
+    /// onnxruntime 1.32 makes signed ones unsigned and then refuses its own graph, where a Slice follows a pair.
+    pub activations: Option<Activations>,
     /// Scales of activations are powers of two.
     pub power_of_two: bool,
     /// Weights are rounded with error feedback and biases corrected.
@@ -127,8 +128,13 @@ pub fn quantize(
         return Err(diag(Code::Q003, "integers for activations and error feedback need calibration data")
             .help("give --calib X.npy"));
     }
+    let opset = if grid.bits == 4 { 21 } else { 13 };
+    let to = options.activations.unwrap_or(match graph.opset("").max(opset) {
+        ..21 => Activations::Int8,
+        _ => Activations::Uint8,
+    });
     let scales = match calibration.filter(|_| options.weights.activations()) {
-        Some(c) => scales(graph, &placement, options, c)?,
+        Some(c) => scales(graph, &placement, options, to, c)?,
         None => Vec::new(),
     };
     done();
@@ -163,11 +169,11 @@ pub fn quantize(
     let stays =
         |l: &&secateur_prune::calib::linear::Linear| rounded.iter().all(|r| r.linear.weight != l.weight);
     report.float = all.iter().filter(stays).map(|l| graph.value(l.weight).name.clone()).collect();
-    emit::pairs(&mut out, &placement, &scales, options.activations);
+    emit::pairs(&mut out, &placement, &scales, to);
     out.nodes.splice(0..0, front);
     emit::unused(&mut out);
     infer(&mut out)?;
-    opset::raise(&mut out, if grid.bits == 4 { 21 } else { 13 })?;
+    opset::raise(&mut out, opset)?;
     verify::verify(&out)?;
     Ok((out, report))
 }
@@ -231,7 +237,13 @@ fn source(
 }
 
 /// A scale for every number of a placement.
-fn scales(graph: &Graph, placement: &Placement, o: &Options, c: &Calibration) -> Result<Vec<Scale>> {
+fn scales(
+    graph: &Graph,
+    placement: &Placement,
+    o: &Options,
+    to: Activations,
+    c: &Calibration,
+) -> Result<Vec<Scale>> {
     let mut sums = vec![Histogram::default(); placement.scales];
     let inputs: Vec<(ValueId, usize)> =
         placement.pairs.iter().copied().filter(|(v, _)| graph.inputs.contains(v)).collect();
@@ -254,7 +266,7 @@ fn scales(graph: &Graph, placement: &Placement, o: &Options, c: &Calibration) ->
     }
     let name = |k: usize| placement.pairs.iter().find(|p| p.1 == k).map_or("", |p| &graph.value(p.0).name);
     let one = |(k, h): (usize, &Histogram)| {
-        choose(h, o.method, o.activations, o.power_of_two).map_err(|e| e.at("value", format!("%{}", name(k))))
+        choose(h, o.method, to, o.power_of_two).map_err(|e| e.at("value", format!("%{}", name(k))))
     };
     sums.iter().enumerate().map(one).collect()
 }

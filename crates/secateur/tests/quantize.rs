@@ -131,3 +131,51 @@ fn a_rectifier_that_is_a_zero_point_stays() {
     let error = report["comparison"]["outputs"][0]["max_abs_error"].as_f64().unwrap();
     assert!(error < 0.3, "{report}");
 }
+
+/// Every kind passes the checker, and every level of onnxruntime's optimizer takes it, also where a Slice reads a pair.
+#[test]
+fn onnxruntime_takes_every_kind_at_every_level() {
+    let Some(python) = std::env::var_os("SECATEUR_PYTHON") else {
+        println!("SECATEUR_PYTHON is not set: nothing is checked; run cargo xtask test");
+        return;
+    };
+    let (desk, fixture) = desk("fashion_shufflenet.onnx");
+    for opset in [17, 21] {
+        let graph = secateur_ir::parse::graph(&format!(
+            r#"graph g opset(""={opset}) (%x: f32[N,1,28,28]) -> (%y) {{
+                @v: f32[8,1,3,3] = rand(1)
+                @w: f32[8,8,3,3] = rand(2)
+                @s: i64[2] = [0, 0]
+                @e: i64[2] = [28, 28]
+                @k: i64[2] = [2, 3]
+                @t: i64[2] = [2, 2]
+                %a: ? = Conv(%x, @v) {{pads=[1, 1, 1, 1]}}
+                %b: ? = Relu(%a)
+                %c: ? = Conv(%b, @w) {{pads=[1, 1, 1, 1], strides=[2, 2]}}
+                %d: ? = Slice(%b, @s, @e, @k, @t)
+                %f: ? = Add(%c, %d)
+                %g: ? = Relu(%f)
+                %y: ? = Conv(%g, @w) {{pads=[1, 1, 1, 1]}}
+            }}"#
+        ));
+        let mut graph = graph.unwrap();
+        secateur_ir::infer(&mut graph).unwrap();
+        desk.put(&format!("{opset}.onnx"), &Module::from_graph(graph).export().0.encode()[..]);
+    }
+    for (model, name) in [(fixture.as_str(), "f"), ("17.onnx", "17"), ("21.onnx", "21")] {
+        for kind in ["int8", "int4", "w8", "w4"] {
+            quantize(
+                &desk,
+                model,
+                &format!("{name}-{kind}"),
+                &format!("--weights {kind} --rounding nearest"),
+            );
+            let mut check = std::process::Command::new(&python);
+            check.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../xtask/py/check_onnx.py"));
+            let said =
+                check.arg(desk.path(&format!("out/{name}-{kind}.onnx"))).arg("--levels").output().unwrap();
+            let text = String::from_utf8_lossy(&said.stdout);
+            assert!(said.status.success(), "{name}, {kind}: {text}");
+        }
+    }
+}

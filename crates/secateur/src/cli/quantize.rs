@@ -72,9 +72,9 @@ pub struct Quantizing {
     /// Share of the elements that --method percentile keeps, in percent.
     #[arg(long, value_name = "P", default_value_t = 99.99)]
     percentile: f64,
-    /// The integers of activations.
-    #[arg(long, value_enum, default_value = "int8")]
-    activations: ActivationsName,
+    /// The integers of activations; by default int8, and uint8 where the operator set is 21 or later.
+    #[arg(long, value_enum)]
+    activations: Option<ActivationsName>,
     /// Scales of activations are powers of two.
     #[arg(long)]
     power_of_two: bool,
@@ -127,10 +127,10 @@ impl Quantizing {
                 MethodName::Mse => Method::Mse,
                 MethodName::Entropy => Method::Entropy,
             },
-            activations: match self.activations {
+            activations: self.activations.map(|a| match a {
                 ActivationsName::Int8 => Activations::Int8,
                 ActivationsName::Uint8 => Activations::Uint8,
-            },
+            }),
             power_of_two: self.power_of_two,
             feedback: self.rounding.map_or(four, |r| r == RoundingName::Feedback),
             keep_float: self.keep_float.clone(),
