@@ -80,7 +80,7 @@ impl Moments {
         }
         for j in 0..q {
             self.y[j] += sum(y, j);
-            self.yy[j] += y.col(j).iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+            self.yy[j] += summed(y, j, |v| v * v);
         }
     }
 
@@ -160,7 +160,21 @@ fn lower(out: &mut Mat<f32>, x: MatRef<f32>) {
 }
 
 fn sum(x: MatRef<f32>, column: usize) -> f64 {
-    x.col(column).iter().map(|v| f64::from(*v)).sum()
+    summed(x, column, |v| v)
+}
+
+/// The sum of a function of a column's elements, in partial sums that do not wait for each other.
+fn summed(x: MatRef<f32>, column: usize, f: impl Fn(f64) -> f64) -> f64 {
+    const LANES: usize = 16;
+    let Some(x) = x.col(column).try_as_col_major() else {
+        return x.col(column).iter().map(|v| f(f64::from(*v))).sum();
+    };
+    let (parts, rest) = x.as_slice().as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for part in parts {
+        sums.iter_mut().zip(part).for_each(|(s, v)| *s += f(f64::from(*v)));
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|v| f(f64::from(*v))).sum::<f64>()
 }
 
 /// Numbered jobs on a few threads, with results handed to `merge` in order, a few at a time.

@@ -18,6 +18,11 @@ impl Array {
         Self { shape: shape.to_vec(), data: Arc::new(data) }
     }
 
+    /// The elements; copied where another array shares them.
+    pub fn into_data(self) -> Vec<f32> {
+        Arc::unwrap_or_clone(self.data)
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.data.len()

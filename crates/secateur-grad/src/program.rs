@@ -62,6 +62,11 @@ impl Run {
     pub fn get(&self, v: ValueId) -> Option<&Array> {
         self.values.get(&v)
     }
+
+    /// The value as [`Run::get`] tells it, which is then no longer there.
+    pub fn take(&mut self, v: ValueId) -> Option<Array> {
+        self.values.remove(&v)
+    }
 }
 
 impl Program {

@@ -119,6 +119,11 @@ fn convolutions() {
         ("[12,1,3,3]", "pads=[1,1,1,1], group=6, strides=[2,2]"),
         ("[4,6,5,5]", "auto_pad=\"SAME_UPPER\", strides=[2,2]"),
         ("[4,6,3,3]", ""),
+        ("[4,6,3,3]", "pads=[3,3,3,3]"),
+        ("[4,6,3,3]", "pads=[2,1,2,1], strides=[3,2], dilations=[2,1]"),
+        ("[4,6,1,5]", "pads=[0,2,0,2], strides=[3,1]"),
+        ("[6,1,3,3]", "pads=[0,0,2,2], group=6"),
+        ("[6,1,5,5]", "pads=[2,2,2,2], group=6"),
     ] {
         let body = |bias: &str| format!("@w: f32{w} = rand(2)\n%y: ? = Conv(@x, @w{bias}) {{{attributes}}}");
         check(&graph(17, "[2,6,7,8]", &body("")), attributes);
@@ -132,6 +137,7 @@ fn convolutions() {
         ("[6,4,3,3]", "pads=[1,1,1,1]"),
         ("[6,2,3,3]", "group=2, strides=[2,1], pads=[0,1,1,0]"),
         ("[6,1,3,3]", "group=6"),
+        ("[6,1,3,3]", "group=6, strides=[2,2], pads=[1,1,1,1]"),
     ] {
         let body = format!("@w: f32{w} = rand(2)\n%y: ? = ConvTranspose(@x, @w) {{{attributes}}}");
         check(&graph(17, "[2,6,4,5]", &body), &format!("transposed {attributes}"));

@@ -1,173 +1,237 @@
 //! Convolutions over one or two axes, grouped or not, and their transposes.
 
+use std::ops::Range;
+
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
+use super::planes::Copies;
 use super::windows::Windows;
 use super::{Cx, Made, Make, Op};
 use crate::array::Array;
 
+/// Planes from the planes that windows slide over, of one group: a convolution without its weights.
+///
+/// Weights lie as `[tap of the first axis, to, from, tap of the last axis]`, so that those of one tap of the first
+/// axis are a matrix.
+struct Map {
+    windows: Windows,
+    copies: Copies,
+    /// Channels that are read and made.
+    from: usize,
+    to: usize,
+}
+
+impl Map {
+    fn new(windows: Windows, from: usize, to: usize) -> Self {
+        Self { windows, copies: Copies::new(windows), from, to }
+    }
+
+    /// Elements of a plane that is made.
+    fn outs(&self) -> usize {
+        self.windows.sizes().1
+    }
+
+    /// Columns of the matrix of one tap of the first axis.
+    fn columns(&self) -> usize {
+        self.from * self.windows.x.taps
+    }
+
+    /// Whether there is but one channel on each side, where a product of matrices would be one of vectors.
+    fn depthwise(&self) -> bool {
+        self.from == 1 && self.to == 1
+    }
+
+    /// Copies of all planes of `data`, or the planes themselves where each output reads the input under it.
+    fn copies<'a>(&self, data: &'a [f32], scratch: &'a mut Vec<f32>) -> (&'a [f32], usize) {
+        let (plane, outs, _) = self.windows.sizes();
+        if self.windows.pointwise() {
+            return (data, outs);
+        }
+        let len = self.copies.len();
+        let one = self.windows.x.taps * len;
+        scratch.resize(self.from * one, 0.0);
+        for (plane, to) in data.chunks_exact(plane).zip(scratch.chunks_exact_mut(one)) {
+            self.copies.fill(plane, to);
+        }
+        (&scratch[..self.from * one], len)
+    }
+
+    /// Taps of the first axis: where what they read begins in every copy, and where their weights are.
+    fn taps(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let one = self.to * self.columns();
+        (0..self.windows.y.taps).map(move |t| (self.copies.run(t), t * one..(t + 1) * one))
+    }
+
+    /// Adds what the weights make of `data`.
+    fn gather(&self, w: &[f32], data: &[f32], out: &mut [f32], scratch: &mut Vec<f32>) {
+        let (copies, stride) = self.copies(data, scratch);
+        let (outs, columns) = (self.outs(), self.columns());
+        for (run, tap) in self.taps() {
+            if self.depthwise() {
+                let read = |k: usize| &copies[k * stride + run..][..outs];
+                match w[tap] {
+                    [a, b, c] => {
+                        let three = read(0).iter().zip(read(1)).zip(read(2));
+                        out.iter_mut().zip(three).for_each(|(o, ((x, y), z))| *o += a * x + b * y + c * z);
+                    }
+                    ref w => {
+                        for (k, w) in w.iter().enumerate() {
+                            out.iter_mut().zip(read(k)).for_each(|(o, x)| *o += w * x);
+                        }
+                    }
+                }
+                continue;
+            }
+            let x = MatRef::from_column_major_slice_with_stride(&copies[run..], outs, columns, stride);
+            let w = MatRef::from_column_major_slice(&w[tap], columns, self.to);
+            let y = MatMut::from_column_major_slice_mut(&mut *out, outs, self.to);
+            matmul(y, Accum::Add, x, w, 1.0, Par::Seq);
+        }
+    }
+
+    /// The transpose of [`Map::gather`]: adds to the planes that are read, from those that are made.
+    fn scatter(&self, w: &[f32], data: &[f32], out: &mut [f32], scratch: &mut Vec<f32>) {
+        let (plane, outs, _) = self.windows.sizes();
+        let columns = self.columns();
+        let y = MatRef::from_column_major_slice(data, outs, self.to);
+        let matrix =
+            |tap: Range<usize>| MatRef::from_column_major_slice(&w[tap], columns, self.to).transpose();
+        if self.windows.pointwise() {
+            let x = MatMut::from_column_major_slice_mut(out, outs, columns);
+            return matmul(x, Accum::Add, y, matrix(0..w.len()), 1.0, Par::Seq);
+        }
+        let len = self.copies.len();
+        scratch.clear();
+        scratch.resize(columns * len, 0.0);
+        for (run, tap) in self.taps() {
+            if self.depthwise() {
+                for (copy, w) in scratch.chunks_exact_mut(len).zip(&w[tap]) {
+                    copy[run..run + outs].iter_mut().zip(data).for_each(|(a, d)| *a += w * d);
+                }
+                continue;
+            }
+            let x = MatMut::from_column_major_slice_with_stride_mut(&mut scratch[run..], outs, columns, len);
+            matmul(x, Accum::Add, y, matrix(tap), 1.0, Par::Seq);
+        }
+        let planes = out.chunks_exact_mut(plane).zip(scratch.chunks_exact(self.windows.x.taps * len));
+        planes.for_each(|(plane, copies)| self.copies.fold(copies, plane));
+    }
+
+    /// Adds the products of both sides to the weights' derivative.
+    fn outer(&self, read: &[f32], made: &[f32], dw: &mut [f32], scratch: &mut Vec<f32>) {
+        let (copies, stride) = self.copies(read, scratch);
+        let (outs, columns) = (self.outs(), self.columns());
+        for (run, tap) in self.taps() {
+            if self.depthwise() {
+                for (k, d) in dw[tap].iter_mut().enumerate() {
+                    *d += dot(&copies[k * stride + run..][..outs], made);
+                }
+                continue;
+            }
+            let x = MatRef::from_column_major_slice_with_stride(&copies[run..], outs, columns, stride);
+            let y = MatRef::from_column_major_slice(made, outs, self.to);
+            let to = MatMut::from_column_major_slice_mut(&mut dw[tap], columns, self.to);
+            matmul(to, Accum::Add, x.transpose(), y, 1.0, Par::Seq);
+        }
+    }
+
+    /// Weights of a group, `[narrow, wide, taps]`, as this map wants them; `turned` where it goes from narrow to wide.
+    fn arranged(&self, w: &[f32], turned: bool, out: &mut [f32]) {
+        let n = self.windows.x.taps;
+        self.lines(turned, |own, theirs| {
+            let (to, from) = (&mut out[own..own + n], &w[theirs..theirs + n]);
+            match turned {
+                false => to.iter_mut().zip(from).for_each(|(a, b)| *a = *b),
+                true => to.iter_mut().zip(from.iter().rev()).for_each(|(a, b)| *a = *b),
+            }
+        });
+    }
+
+    /// Where the weights of all taps of the last axis begin: in this map's order, and in that of the operator.
+    fn lines(&self, turned: bool, mut each: impl FnMut(usize, usize)) {
+        let (ty, tx) = (self.windows.y.taps, self.windows.x.taps);
+        let mut own = 0;
+        for y in 0..ty {
+            for to in 0..self.to {
+                for from in 0..self.from {
+                    let theirs = match turned {
+                        false => (to * self.from + from) * ty + y,
+                        true => (from * self.to + to) * ty + ty - 1 - y,
+                    };
+                    each(own, theirs * tx);
+                    own += tx;
+                }
+            }
+        }
+    }
+}
+
+/// A dot product in sixteen partial sums, so that many can be done at a time.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const WIDTH: usize = 16;
+    let mut sums = [0.0f32; WIDTH];
+    let (ca, cb) = (a.chunks_exact(WIDTH), b.chunks_exact(WIDTH));
+    let rest: f32 = ca.remainder().iter().zip(cb.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in ca.zip(cb) {
+        for k in 0..WIDTH {
+            sums[k] += a[k] * b[k];
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
 /// A convolution; a transposed one is the same map run backwards.
 struct Conv {
-    windows: Windows,
+    /// From the planes that windows slide over to those that have an element for each window.
+    down: Map,
+    /// The way back, where that is a convolution as well: windows that move by one element.
+    up: Option<Map>,
     groups: usize,
     transposed: bool,
     bias: bool,
     out: Vec<usize>,
 }
 
-/// Sizes of one group's product: channels and plane of the side that windows slide over, channels and plane of the
-/// other side, taps.
-struct Sizes {
-    wide: usize,
-    plane: usize,
-    narrow: usize,
-    outs: usize,
-    taps: usize,
+/// Weights of all groups in the orders of both maps.
+struct Weights {
+    down: Vec<f32>,
+    up: Vec<f32>,
 }
 
 impl Conv {
-    fn sizes(&self, weight: &Array) -> Sizes {
-        let (plane, outs, taps) = self.windows.sizes();
-        // `[narrow, wide / groups, taps]` for both kinds.
-        Sizes { wide: weight.shape[1], plane, narrow: weight.shape[0] / self.groups, outs, taps }
+    /// Elements of one group's weights.
+    fn size(&self) -> usize {
+        self.down.to * self.down.from * self.down.windows.sizes().2
     }
 
-    /// The windows of one group of one sample, a column a channel and tap; or the planes themselves.
-    fn unfold<'a>(&self, s: &Sizes, data: &'a [f32], scratch: &'a mut Vec<f32>) -> MatRef<'a, f32> {
-        let columns = s.wide * s.taps;
-        if self.windows.pointwise() {
-            return MatRef::from_column_major_slice(data, s.outs, columns);
-        }
-        scratch.resize(s.outs * columns, 0.0);
-        let stride = self.windows.x.stride;
-        for (c, plane) in data.chunks_exact(s.plane).enumerate() {
-            let to = &mut scratch[c * s.taps * s.outs..][..s.taps * s.outs];
-            let straight = self.windows.straight(|t, o, i, n, clear| {
-                let to = &mut to[t * s.outs..][..s.outs];
-                to[..o].fill(0.0);
-                to[o..o + n].copy_from_slice(&plane[i..i + n]);
-                to[o + n..].fill(0.0);
-                clear(to);
-            });
-            if straight {
-                continue;
-            }
-            to.fill(0.0);
-            self.windows.rows(|t, o, i, n| {
-                let to = &mut to[t * s.outs + o..][..n];
-                if stride == 1 {
-                    to.copy_from_slice(&plane[i..i + n]);
-                } else {
-                    to.iter_mut().zip(plane[i..].iter().step_by(stride)).for_each(|(a, b)| *a = *b);
-                }
-            });
-        }
-        MatRef::from_column_major_slice(&scratch[..s.outs * columns], s.outs, columns)
-    }
-
-    /// Adds windows back to where they are from.
-    fn fold(&self, s: &Sizes, columns: &mut [f32], data: &mut [f32]) {
-        let stride = self.windows.x.stride;
-        for (c, plane) in data.chunks_exact_mut(s.plane).enumerate() {
-            let from = &mut columns[c * s.taps * s.outs..][..s.taps * s.outs];
-            let straight = self.windows.straight(|t, o, i, n, clear| {
-                let from = &mut from[t * s.outs..][..s.outs];
-                clear(from);
-                plane[i..i + n].iter_mut().zip(&from[o..o + n]).for_each(|(a, b)| *a += b);
-            });
-            if straight {
-                continue;
-            }
-            self.windows.rows(|t, o, i, n| {
-                let from = &from[t * s.outs + o..][..n];
-                if stride == 1 {
-                    plane[i..i + n].iter_mut().zip(from).for_each(|(a, b)| *a += b);
-                } else {
-                    plane[i..].iter_mut().step_by(stride).zip(from).for_each(|(a, b)| *a += b);
-                }
-            });
+    /// Weights for the ways that are wanted.
+    fn weights(&self, weight: &[f32], down: bool, up: bool) -> Weights {
+        let arrange = |m: &Map, turned: bool| {
+            let mut out = vec![0.0; weight.len()];
+            let groups = weight.chunks_exact(self.size()).zip(out.chunks_exact_mut(self.size()));
+            groups.for_each(|(w, out)| m.arranged(w, turned, out));
+            out
+        };
+        let scatters = up && self.up.is_none();
+        Weights {
+            down: if down || scatters { arrange(&self.down, false) } else { Vec::new() },
+            up: self.up.as_ref().filter(|_| up).map_or_else(Vec::new, |m| arrange(m, true)),
         }
     }
 
-    /// Narrow planes from wide ones: a convolution.
-    fn gather(&self, s: &Sizes, w: &[f32], data: &[f32], out: &mut [f32], scratch: &mut Vec<f32>) {
-        if s.wide == 1 {
-            let stride = self.windows.x.stride;
-            for (plane, w) in out.chunks_exact_mut(s.outs).zip(w.chunks_exact(s.taps)) {
-                self.windows.rows(|t, o, i, n| {
-                    let k = w[t];
-                    let to = &mut plane[o..o + n];
-                    if stride == 1 {
-                        to.iter_mut().zip(&data[i..i + n]).for_each(|(a, b)| *a += k * b);
-                    } else {
-                        to.iter_mut().zip(data[i..].iter().step_by(stride)).for_each(|(a, b)| *a += k * b);
-                    }
-                });
-            }
-            return;
+    /// Wide planes from narrow ones.
+    fn widen(&self, w: &Weights, group: Range<usize>, data: &[f32], out: &mut [f32], scratch: &mut Vec<f32>) {
+        match &self.up {
+            Some(up) => up.gather(&w.up[group], data, out, scratch),
+            None => self.down.scatter(&w.down[group], data, out, scratch),
         }
-        let x = self.unfold(s, data, scratch);
-        let w = MatRef::from_column_major_slice(w, s.wide * s.taps, s.narrow);
-        let y = MatMut::from_column_major_slice_mut(out, s.outs, s.narrow);
-        matmul(y, Accum::Add, x, w, 1.0, Par::Seq);
     }
 
-    /// Wide planes from narrow ones: the transpose of [`Conv::gather`].
-    fn scatter(&self, s: &Sizes, w: &[f32], data: &[f32], out: &mut [f32], scratch: &mut Vec<f32>) {
-        if s.wide == 1 {
-            let stride = self.windows.x.stride;
-            for (plane, w) in data.chunks_exact(s.outs).zip(w.chunks_exact(s.taps)) {
-                self.windows.rows(|t, o, i, n| {
-                    let k = w[t];
-                    let from = &plane[o..o + n];
-                    if stride == 1 {
-                        out[i..i + n].iter_mut().zip(from).for_each(|(a, b)| *a += k * b);
-                    } else {
-                        out[i..].iter_mut().step_by(stride).zip(from).for_each(|(a, b)| *a += k * b);
-                    }
-                });
-            }
-            return;
-        }
-        let columns = s.wide * s.taps;
-        let y = MatRef::from_column_major_slice(data, s.outs, s.narrow);
-        let w = MatRef::from_column_major_slice(w, columns, s.narrow).transpose();
-        if self.windows.pointwise() {
-            let x = MatMut::from_column_major_slice_mut(out, s.outs, columns);
-            return matmul(x, Accum::Add, y, w, 1.0, Par::Seq);
-        }
-        scratch.resize(s.outs * columns, 0.0);
-        let x = MatMut::from_column_major_slice_mut(scratch, s.outs, columns);
-        matmul(x, Accum::Replace, y, w, 1.0, Par::Seq);
-        self.fold(s, scratch, out);
-    }
-
-    /// Adds the products of both sides to the weight's derivative.
-    fn outer(&self, s: &Sizes, wide: &[f32], narrow: &[f32], dw: &mut [f32], scratch: &mut Vec<f32>) {
-        if s.wide == 1 {
-            let stride = self.windows.x.stride;
-            for (plane, dw) in narrow.chunks_exact(s.outs).zip(dw.chunks_exact_mut(s.taps)) {
-                self.windows.rows(|t, o, i, n| {
-                    let d = &plane[o..o + n];
-                    dw[t] += if stride == 1 {
-                        dot(&wide[i..i + n], d)
-                    } else {
-                        wide[i..].iter().step_by(stride).zip(d).map(|(a, b)| a * b).sum()
-                    };
-                });
-            }
-            return;
-        }
-        let x = self.unfold(s, wide, scratch);
-        let y = MatRef::from_column_major_slice(narrow, s.outs, s.narrow);
-        let to = MatMut::from_column_major_slice_mut(dw, s.wide * s.taps, s.narrow);
-        matmul(to, Accum::Add, x.transpose(), y, 1.0, Par::Seq);
-    }
-
-    /// Calls `each` with group, and ranges of wide planes, narrow planes and weights, sample by sample.
-    fn groups(&self, s: &Sizes, mut each: impl FnMut([std::ops::Range<usize>; 3])) {
-        let [wide, narrow, weight] = [s.wide * s.plane, s.narrow * s.outs, s.narrow * s.wide * s.taps];
+    /// Calls `each` with ranges of wide planes, narrow planes and weights, group by group and sample by sample.
+    fn groups(&self, mut each: impl FnMut([Range<usize>; 3])) {
+        let (plane, outs, _) = self.down.windows.sizes();
+        let [wide, narrow, weight] = [self.down.from * plane, self.down.to * outs, self.size()];
         for n in 0..self.out[0] {
             for g in 0..self.groups {
                 let i = n * self.groups + g;
@@ -177,22 +241,8 @@ impl Conv {
     }
 }
 
-/// A dot product in eight partial sums, so that it can be done eight at a time.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 8];
-    let (ca, cb) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = ca.remainder().iter().zip(cb.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in ca.zip(cb) {
-        for k in 0..8 {
-            sums[k] += a[k] * b[k];
-        }
-    }
-    sums.iter().sum::<f32>() + rest
-}
-
 impl Op for Conv {
     fn forward(&self, x: &[&Array]) -> Vec<Array> {
-        let s = self.sizes(x[1]);
         let plane: usize = self.out[2..].iter().product();
         let mut out = Vec::with_capacity(self.out.iter().product());
         if self.bias {
@@ -201,41 +251,47 @@ impl Op for Conv {
         } else {
             out.resize(self.out.iter().product(), 0.0);
         }
-        let (data, weight) = (&x[0].data, &x[1].data);
+        let data = &x[0].data;
+        let w = self.weights(&x[1].data, !self.transposed, self.transposed);
         let scratch = &mut Vec::new();
-        self.groups(&s, |[wide, narrow, w]| match self.transposed {
-            false => self.gather(&s, &weight[w], &data[wide], &mut out[narrow], scratch),
-            true => self.scatter(&s, &weight[w], &data[narrow], &mut out[wide], scratch),
+        self.groups(|[wide, narrow, group]| match self.transposed {
+            false => self.down.gather(&w.down[group], &data[wide], &mut out[narrow], scratch),
+            true => self.widen(&w, group, &data[narrow], &mut out[wide], scratch),
         });
         vec![Array::new(&self.out, out)]
     }
 
     fn backward(&self, x: &[&Array], _: &[Array], dy: &[Option<Array>], want: &[bool]) -> Vec<Option<Array>> {
         let Some(d) = &dy[0] else { return vec![None; x.len()] };
-        let s = self.sizes(x[1]);
-        let (data, weight, d) = (&x[0].data, &x[1].data, &d.data);
+        let (data, d) = (&x[0].data, &d.data);
+        let w = self.weights(&x[1].data, want[0] && self.transposed, want[0] && !self.transposed);
         let mut dx = vec![0.0; if want[0] { data.len() } else { 0 }];
-        let mut dw = vec![0.0; if want[1] { weight.len() } else { 0 }];
+        let mut dw = vec![0.0; if want[1] { x[1].data.len() } else { 0 }];
         let scratch = &mut Vec::new();
-        self.groups(&s, |[wide, narrow, w]| {
-            let (own, other) = if self.transposed { (narrow.clone(), wide.clone()) } else { (wide, narrow) };
+        self.groups(|[wide, narrow, group]| {
+            let (own, other) = if self.transposed { (narrow, wide) } else { (wide, narrow) };
             if want[0] {
+                let to = &mut dx[own.clone()];
                 match self.transposed {
-                    false => {
-                        self.scatter(&s, &weight[w.clone()], &d[other.clone()], &mut dx[own.clone()], scratch)
-                    }
-                    true => {
-                        self.gather(&s, &weight[w.clone()], &d[other.clone()], &mut dx[own.clone()], scratch)
-                    }
+                    false => self.widen(&w, group.clone(), &d[other.clone()], to, scratch),
+                    true => self.down.gather(&w.down[group.clone()], &d[other.clone()], to, scratch),
                 }
             }
             if want[1] {
                 let (a, b) = if self.transposed { (&d[other], &data[own]) } else { (&data[own], &d[other]) };
-                self.outer(&s, a, b, &mut dw[w], scratch);
+                self.down.outer(a, b, &mut dw[group], scratch);
             }
         });
-        let mut out =
-            vec![want[0].then(|| Array::new(&x[0].shape, dx)), want[1].then(|| Array::new(&x[1].shape, dw))];
+        let dw = want[1].then(|| {
+            let mut out = vec![0.0; dw.len()];
+            let n = self.down.windows.x.taps;
+            for (to, from) in out.chunks_exact_mut(self.size()).zip(dw.chunks_exact(self.size())) {
+                self.down
+                    .lines(false, |own, theirs| to[theirs..theirs + n].copy_from_slice(&from[own..own + n]));
+            }
+            Array::new(&x[1].shape, out)
+        });
+        let mut out = vec![want[0].then(|| Array::new(&x[0].shape, dx)), dw];
         if self.bias {
             out.push(want[2].then(|| {
                 let plane: usize = self.out[2..].iter().product();
@@ -260,13 +316,16 @@ fn conv(cx: &Cx, transposed: bool) -> Option<Made> {
     let fits = weight[0] == narrow[1]
         && weight[0].is_multiple_of(groups)
         && weight[1] * groups == wide[1]
-        && wide[0] == narrow[0];
+        && wide[0] == narrow[0]
+        && !weight.contains(&0);
     if !fits || (cx.has(2) && cx.shape(2)? != [out[1]]) {
         return None;
     }
     let windows = Windows::of(cx, &weight[2..], wide, narrow)?;
+    let (wide, narrow) = (weight[1], weight[0] / groups);
+    let up = windows.turned().map(|w| Map::new(w, narrow, wide));
     let bias = cx.has(2);
-    let op = Conv { windows, groups, transposed, bias, out: out.to_vec() };
+    let op = Conv { down: Map::new(windows, wide, narrow), up, groups, transposed, bias, out: out.to_vec() };
     Made::new(op, if bias { &[0, 1, 2] } else { &[0, 1] })
 }
 

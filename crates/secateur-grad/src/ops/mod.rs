@@ -9,6 +9,7 @@ mod binary;
 mod conv;
 mod moves;
 mod norm;
+mod planes;
 mod pool;
 mod product;
 mod reduce;

@@ -68,35 +68,14 @@ impl Windows {
         }
     }
 
-    /// Where outputs lie as inputs do, one tap's reads are one run with breaks at the ends of rows: calls `each` for
-    /// every tap with first output, first input, length, and outputs in the run that read outside, by row a range.
-    /// Returns false, and calls nothing, where outputs lie otherwise.
-    pub fn straight(&self, mut each: impl FnMut(usize, usize, usize, usize, &dyn Fn(&mut [f32]))) -> bool {
-        let w = self.x.input;
-        if self.x.stride != 1 || self.y.stride != 1 || self.x.output != w {
-            return false;
-        }
-        for ty in 0..self.y.taps {
-            let (y0, y1) = self.y.inside(ty);
-            for tx in 0..self.x.taps {
-                let (x0, x1) = self.x.inside(tx);
-                let tap = ty * self.x.taps + tx;
-                if y0 == y1 || x0 == x1 {
-                    each(tap, 0, 0, 0, &|_| {});
-                    continue;
-                }
-                let first = y0 * w + x0;
-                let from = self.y.at(y0, ty) * w + self.x.at(x0, tx);
-                let clear = |plane: &mut [f32]| {
-                    for row in plane[y0 * w..y1 * w].chunks_exact_mut(w) {
-                        row[..x0].fill(0.0);
-                        row[x1..].fill(0.0);
-                    }
-                };
-                each(tap, first, from, (y1 - 1) * w + x1 - first, &clear);
-            }
-        }
-        true
+    /// Windows over outputs that reach the inputs which the taps, from last to first, come from: a convolution's
+    /// transpose as a convolution. `None` where it is none.
+    pub fn turned(&self) -> Option<Self> {
+        let turn = |s: Slide| {
+            let pad = ((s.taps - 1) * s.dilation).checked_sub(s.pad).filter(|_| s.stride == 1)?;
+            Some(Slide { input: s.output, output: s.input, pad, ..s })
+        };
+        Some(Self { y: turn(self.y)?, x: turn(self.x)? })
     }
 
     /// The windows of a node: `data` is the longer side that is slid over, `out` the shorter.

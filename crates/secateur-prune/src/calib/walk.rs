@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use secateur_diag::{Code, Result, diag};
-use secateur_exec::{Executor, Tensor, fold_in_order};
-use secateur_ir::{Graph, Module, TensorType, ValueId};
+use secateur_exec::{Tensor, fold_in_order};
+use secateur_ir::{Graph, TensorType, ValueId};
 
 use super::Samples;
+use super::engine::Engine;
 
 /// A value's tensors, one a batch.
 pub type Batches = Vec<Arc<Tensor>>;
@@ -116,18 +117,15 @@ impl<'a> Walk<'a> {
         each: &mut dyn FnMut(Vec<Tensor>),
     ) -> Result<()> {
         let (piece, inputs) = extract(graph, self.next..to, outputs);
-        let (model, _) = Module::from_graph(piece).export();
-        let executor = Executor::from_bytes(&model.encode())?;
-        let name = |v: &ValueId| graph.value(*v).name.clone();
-        let inputs: Vec<(String, &Batches)> =
-            inputs.iter().filter_map(|v| Some((name(v), self.store.get(v)?))).collect();
+        let inputs: Vec<(&str, &Batches)> =
+            inputs.iter().filter_map(|v| Some((graph.value(*v).name.as_str(), self.store.get(v)?))).collect();
+        let engine = Engine::new(piece, &inputs)?;
         let work = |b: usize| {
-            let fed: Vec<(&str, Tensor)> =
-                inputs.iter().map(|(n, t)| (n.as_str(), Tensor::clone(&t[b]))).collect();
-            executor.run(&fed)
+            let fed: Vec<(&str, &Tensor)> = inputs.iter().map(|(n, t)| (*n, &*t[b])).collect();
+            engine.run(&fed)
         };
         fold_in_order(self.which.len(), self.samples.threads, work, &mut |_, results| {
-            each(results.into_iter().map(|r| r.1).collect());
+            each(results);
             Ok(())
         })
     }
