@@ -20,6 +20,7 @@ mod opset;
 mod place;
 mod quantize;
 mod range;
+mod reconstruct;
 mod weight;
 
 pub use dequantize::dequantized;
@@ -27,6 +28,7 @@ pub use feedback::Inverse;
 pub use kind::{Kind, kind};
 pub use opset::raise;
 pub use place::{Placement, place};
-pub use quantize::{Calibration, LayerReport, Options, Report, Weights, quantize};
+pub use quantize::{Calibration, LayerReport, Options, Report, Weights, quantizable, quantize};
 pub use range::{Activations, Method, Scale, choose};
+pub use reconstruct::Target;
 pub use weight::{Grid, Rounded, round};

@@ -7,12 +7,14 @@ use secateur_exec::{Executor, Histogram, InputSet, ranges};
 use secateur_ir::{ElemType, Graph, Module, TensorType, ValueId, infer, verify};
 use secateur_prune::calib::Samples;
 use secateur_prune::calib::linear::linears;
+use secateur_prune::calib::reconstruct::Reconstructed;
 use serde::Serialize;
 
 use crate::dequantize::refusal;
 use crate::layers::{Rounding, layers};
 use crate::place::{Placement, place};
 use crate::range::{Activations, Method, Scale, choose};
+use crate::reconstruct::{Target, moved};
 use crate::weight::Grid;
 use crate::{emit, opset};
 
@@ -59,6 +61,10 @@ pub struct Options {
     pub power_of_two: bool,
     /// Weights are rounded with error feedback and biases corrected.
     pub feedback: bool,
+    /// Then all weights are moved together, rounded as they go, towards what [`quantize`] is told to be like.
+    pub reconstruct: bool,
+    /// Passes over the samples of that; `None` for what suits their number.
+    pub epochs: Option<usize>,
     /// Globs of nodes, or of values that they make, that stay float.
     pub keep_float: Vec<String>,
 }
@@ -75,7 +81,7 @@ pub struct Calibration<'a> {
 }
 
 /// One layer of a [`Report`].
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerReport {
     /// The weight's name.
     pub weight: String,
@@ -84,7 +90,7 @@ pub struct LayerReport {
 }
 
 /// What was done.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Layers with integer weights.
     pub layers: Vec<LayerReport>,
@@ -94,9 +100,16 @@ pub struct Report {
     pub pairs: usize,
     /// Scales of activations; pairs that share one count once.
     pub scales: usize,
+    /// What moving all weights together did.
+    pub reconstruction: Option<Reconstructed>,
+    /// Why it was not done or not kept.
+    pub reconstruction_left: Option<String>,
 }
 
 /// Quantizes a graph that [`secateur_passes::prepare`] has been run on. Returns the new graph and what was done.
+///
+/// Where all weights are moved together, `target` is what they are moved towards; the graph itself where `None`. `done`
+/// is called once for ranges, once for each layer, and as often again where weights are moved together.
 ///
 /// # Errors
 /// `Q002` for a model that is quantized already, `Q003` where its type or operator set does not allow for it, `Q001`
@@ -105,9 +118,10 @@ pub fn quantize(
     graph: &Graph,
     options: &Options,
     calibration: Option<&Calibration>,
+    target: Option<&Target>,
     done: &mut dyn FnMut(),
 ) -> Result<(Graph, Report)> {
-    refuse(graph)?;
+    quantizable(graph)?;
     let grid = options.weights.grid();
     let float = kept(graph, &options.keep_float)?;
     let fits =
@@ -150,7 +164,7 @@ pub fn quantize(
         None => None,
     };
     let rounding = Rounding { grid, data_scale: data_scale.clone(), samples: samples.as_ref() };
-    let rounded = layers(graph, &placement.layers, &rounding, done)?;
+    let mut rounded = layers(graph, &placement.layers, &rounding, done)?;
     let mut out = graph.clone();
     let mut front = Vec::new();
     let mut report = Report {
@@ -158,7 +172,23 @@ pub fn quantize(
         float: Vec::new(),
         pairs: placement.pairs.len(),
         scales: placement.scales,
+        reconstruction: None,
+        reconstruction_left: None,
     };
+    if let (true, Some(samples)) = (options.reconstruct, &samples) {
+        let own = Target { original: graph, kept: &|_, _| None };
+        let target = target.unwrap_or(&own);
+        let (steps, mut way) = (rounded.len() as f64, 0.0);
+        let told = &mut |share: f64| {
+            let before = way as usize;
+            way = (way + steps * share).min(steps);
+            (before..way as usize).for_each(|_| done());
+        };
+        match moved(&mut out, &mut rounded, (grid.bits, options.epochs), target, samples, told)? {
+            Ok(did) => report.reconstruction = Some(did),
+            Err(left) => report.reconstruction_left = Some(left.to_string()),
+        }
+    }
     for layer in &rounded {
         report
             .layers
@@ -178,7 +208,11 @@ pub fn quantize(
     Ok((out, report))
 }
 
-fn refuse(graph: &Graph) -> Result<()> {
+/// Whether a graph can be quantized at all.
+///
+/// # Errors
+/// `Q002` for one that is quantized already, `Q003` for one of half precision.
+pub fn quantizable(graph: &Graph) -> Result<()> {
     if let Some(e) = refusal(graph) {
         return Err(e);
     }

@@ -20,6 +20,8 @@ pub struct Rounded {
     pub q: Mat<i8>,
     /// By block of inputs and output: `ceil(p / block) x q`, or `1 x q`.
     pub scale: Mat<f32>,
+    /// `p x q`: what was rounded, the errors of inputs before it made up for.
+    pub before: Mat<f64>,
     block: usize,
 }
 
@@ -30,9 +32,22 @@ impl Rounded {
             f64::from(self.q[(i, j)]) * f64::from(self.scale[(i / self.block, j)])
         })
     }
+
+    /// The scale of every element, `p x q`.
+    pub fn scales(&self) -> Mat<f64> {
+        Mat::from_fn(self.q.nrows(), self.q.ncols(), |i, j| f64::from(self.scale[(i / self.block, j)]))
+    }
+
+    /// Takes other weights, `p x q`, to the grid's nearest numbers.
+    pub fn set(&mut self, w: &Mat<f64>, bits: u32) {
+        let scales = self.scales();
+        let one = |i: usize, j: usize| (w[(i, j)] / scales[(i, j)]).round_ties_even();
+        self.q = Mat::from_fn(w.nrows(), w.ncols(), |i, j| one(i, j).clamp(-most(bits), most(bits)) as i8);
+    }
 }
 
-fn most(bits: u32) -> f64 {
+/// The largest integer of a grid.
+pub fn most(bits: u32) -> f64 {
     f64::from((1i32 << (bits - 1)) - 1)
 }
 
@@ -80,6 +95,7 @@ pub fn round(
         (v / s).round_ties_even().clamp(-most(grid.bits), most(grid.bits))
     };
     let mut out = Mat::<i8>::from_fn(p, q, |_, _| 0);
+    let mut before = w.clone();
     match inverse {
         None => (0..q).for_each(|j| (0..p).for_each(|i| out[(i, j)] = nearest(w[(i, j)], i, j) as i8)),
         Some(inverse) => {
@@ -88,11 +104,12 @@ pub fn round(
                 let mut column: Vec<f64> = w.col(j).iter().copied().collect();
                 inverse.walk(&mut column, &zero, &mut |v, i| {
                     let r = nearest(v, i, j);
+                    before[(i, j)] = v;
                     out[(i, j)] = r as i8;
                     r * f64::from(scales[(i / block, j)])
                 });
             }
         }
     }
-    Rounded { q: out, scale: scales, block }
+    Rounded { q: out, scale: scales, before, block }
 }

@@ -75,6 +75,29 @@ pub struct Pruned {
     pub latency: Option<Latency>,
     /// Layers after, in the order of [`Analyzed::layers`].
     pub layers: Vec<Layer>,
+    /// The pruned model quantized, where that was asked for.
+    pub quantized: Option<Module>,
+}
+
+impl Pruned {
+    /// The file to write.
+    pub fn export(&self) -> (Model, secateur_onnx::ExternalOut) {
+        match &self.quantized {
+            Some(m) => crate::quantize::exported(m),
+            None => self.module.export(),
+        }
+    }
+
+    /// The graph that machine code is made of: of a quantized model, what its integers stand for.
+    ///
+    /// # Errors
+    /// Those of the passes.
+    pub fn float(&self) -> Result<Graph> {
+        let Some(m) = &self.quantized else { return Ok(self.module.graph.clone()) };
+        let mut graph = secateur_quant::dequantized(&m.graph)?;
+        secateur_passes::prepare(&mut graph, &mut Options::default())?;
+        Ok(graph)
+    }
 }
 
 /// Reads a model file and builds its graph.
@@ -269,7 +292,7 @@ impl Analyzed {
         }
         let macs = self.costs.of(&plan.lens(&self.coupling)).macs;
         let costs = Costs { macs, cycles, ..parameters(&module.graph) };
-        Ok(Pruned { layers: layers(&bound), costs, latency, plan, module })
+        Ok(Pruned { layers: layers(&bound), costs, latency, plan, module, quantized: None })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Load, simplify, quantize, export.
 
 use secateur_diag::Result;
-use secateur_ir::Module;
+use secateur_ir::{Graph, Module};
 use secateur_onnx::Model;
 use secateur_quant::{Calibration, Options, Report};
 
@@ -25,11 +25,22 @@ pub fn quantize(
         module.graph = secateur_quant::dequantized(&module.graph)?;
         secateur_passes::prepare(&mut module.graph, &mut secateur_passes::Options::default())?;
     }
-    let (graph, report) = secateur_quant::quantize(&module.graph, options, calibration, done)?;
+    let (graph, report) = secateur_quant::quantize(&module.graph, options, calibration, None, done)?;
+    let (model, external) = exported(&finished(module, graph)?);
+    Ok((model, external, report))
+}
+
+/// The model around a graph that was quantized.
+pub(crate) fn finished(mut module: Module, graph: Graph) -> Result<Module> {
     module.graph = graph;
     secateur_passes::run(&mut module.graph, &["merge_shared"])?;
+    Ok(module)
+}
+
+/// The file of a quantized model, with the IR version that its operators need.
+pub(crate) fn exported(module: &Module) -> (Model, secateur_onnx::ExternalOut) {
     let (mut model, external) = module.export();
     let proto = model.proto_mut();
     proto.ir_version = proto.ir_version.max(Some(if module.graph.opset("") >= 21 { IR_VERSION } else { 7 }));
-    Ok((model, external, report))
+    (model, external)
 }

@@ -136,10 +136,13 @@ fn time(l: &Latency) -> String {
     format!("latency {before:>14} -> {after:>14}  {kept:>5.1} % modelled, one core of {}\n", l.target)
 }
 
+/// A squared error.
+fn error(e: f64) -> String {
+    format!("{:.2} % of its variance ({:.1} dB)", 100.0 * e, -10.0 * e.max(1e-30).log10())
+}
+
 /// How near the outputs are to the original's.
 fn fidelity(c: &Calibrated) -> String {
-    let error =
-        |e: f64| format!("{:.2} % of its variance ({:.1} dB)", 100.0 * e, -10.0 * e.max(1e-30).log10());
     // Where only zeros were made, there is nothing to compare with: they come with their compensation.
     let cut = match c.output_error_cut {
         e if e < 1e-12 => String::new(),
@@ -161,6 +164,9 @@ fn fidelity(c: &Calibrated) -> String {
     if let Some(why) = &c.reconstruction_left {
         out.push_str(&format!("not reconstructed: {why}\n"));
     }
+    if let Some(q) = &c.quantization {
+        out.push_str(&quantized(q));
+    }
     out.push_str(&format!("calibrated on {} samples in {} step(s)", c.samples, c.steps));
     if c.zeros > 0.0 {
         out.push_str(&format!("; {:.1} % of the weights that multiply are zero", 100.0 * c.zeros));
@@ -169,6 +175,33 @@ fn fidelity(c: &Calibrated) -> String {
         out.push_str(&format!("; peak memory {} MiB", bytes >> 20));
     }
     out + "\n"
+}
+
+/// What quantization did.
+pub(crate) fn quantized(q: &secateur_quant::Report) -> String {
+    let float = match q.float.len() {
+        0 => String::new(),
+        n => format!(", {n} stay float"),
+    };
+    let mut out = format!(
+        "{} layers with integer weights{float}\n{} Quantize/Dequantize pairs on {} scales\n",
+        q.layers.len(),
+        q.pairs,
+        q.scales
+    );
+    if let Some(r) = &q.reconstruction {
+        out.push_str(&format!(
+            "all weights moved together, rounded as they go, in {} passes; a run on three quarters of the samples took the \
+             others from {} to {}\n",
+            r.epochs,
+            error(r.before),
+            error(r.after)
+        ));
+    }
+    if let Some(why) = &q.reconstruction_left {
+        out.push_str(&format!("weights not moved together: {why}\n"));
+    }
+    out
 }
 
 /// An empty table with a header.

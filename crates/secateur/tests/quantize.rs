@@ -7,6 +7,8 @@ use secateur_ir::Module;
 use serde_json::Value;
 
 const PREPARED: &str = "--scale 1/255 --mean 0.2860 --std 0.3530";
+/// Rounding without many passes over the samples.
+const QUICK: &str = "--rounding feedback";
 
 /// A desk with 64 calibration images, 200 others, and a fixture's path.
 fn desk(model: &str) -> (Desk, String) {
@@ -40,7 +42,7 @@ fn every_kind_is_smaller_and_agrees() {
     for (kind, size, agreeing) in
         [("int8", 0.27, 0.98), ("w8", 0.27, 0.98), ("int4", 0.16, 0.93), ("w4", 0.19, 0.93)]
     {
-        let bytes = quantize(&desk, &model, kind, &format!("--weights {kind}"));
+        let bytes = quantize(&desk, &model, kind, &format!("--weights {kind} {QUICK}"));
         let share = agreement(&desk, &model, kind);
         println!("{kind}: {:.4} of the size, {share:.3} agree", bytes as f64 / whole as f64);
         assert!((bytes as f64) < size * whole as f64, "{kind}: {bytes} of {whole} bytes");
@@ -61,6 +63,69 @@ fn the_bytes_are_the_same_at_any_thread_count() {
         let share = agreement(&desk, &model, "one");
         assert!(share >= 0.85, "{range}: {share}");
     }
+}
+
+/// Squared error of a model's outputs on the test samples, a share of the original's power.
+fn error(desk: &Desk, model: &str, out: &str) -> f64 {
+    let line = format!("verify {model} out/{out}.onnx --data t.npy {PREPARED} --json");
+    let report: Value = serde_json::from_str(&desk.done(&line).out).unwrap();
+    10f64.powf(-report["comparison"]["outputs"][0]["sqnr_db"].as_f64().unwrap() / 10.0)
+}
+
+#[test]
+fn weights_moved_together_lose_less_on_samples_never_seen() {
+    let (desk, model) = desk("fashion_mobilenetv2.onnx");
+    for kind in ["int4", "w4"] {
+        for (name, rounding) in
+            [("near", "nearest"), ("fed", "feedback"), ("moved", "reconstruct --epochs 3")]
+        {
+            quantize(
+                &desk,
+                &model,
+                &format!("{kind}{name}"),
+                &format!("--weights {kind} --rounding {rounding}"),
+            );
+        }
+        let of = |name: &str| error(&desk, &model, &format!("{kind}{name}"));
+        let (near, fed, moved) = (of("near"), of("fed"), of("moved"));
+        println!("{kind}: {near:.4} {fed:.4} {moved:.4}");
+        assert!(fed < 0.6 * near && moved < 0.95 * fed, "{kind}: {near} {fed} {moved}");
+    }
+    let again = "--weights int4 --rounding reconstruct --epochs 3 --calib-threads 1";
+    quantize(&desk, &model, "again", again);
+    let read = |name: &str| std::fs::read(desk.path(&format!("out/{name}.onnx"))).unwrap();
+    assert!(read("int4moved") == read("again"), "the bytes depend on the number of threads");
+}
+
+/// Pruning and quantization in one run lose less than one after the other.
+#[test]
+fn pruned_and_quantized_in_one_run() {
+    let (desk, model) = desk("fashion_shufflenet.onnx");
+    let cut = format!("--macs 60% --calib x.npy {PREPARED} --no-cache --steps 1 --epochs 3");
+    desk.done(&format!("prune {model} -o out/p.onnx {cut}"));
+    let line = format!("prune {model} -o out/joint.onnx {cut} --quantize int4");
+    let said = desk.done(&line).out;
+    assert!(said.contains("layers with integer weights"), "{said}");
+    let pruned = desk.path("out/p.onnx").display().to_string();
+    quantize(&desk, &pruned, "after", "--weights int4 --rounding feedback");
+    let (alone, joint, after) =
+        (error(&desk, &model, "p"), error(&desk, &model, "joint"), error(&desk, &model, "after"));
+    println!("pruned {alone:.4}, in one run {joint:.4}, one after the other {after:.4}");
+    assert!(joint < after, "pruned {alone}, in one run {joint}, one after the other {after}");
+    let bytes = |name: &str| std::fs::metadata(desk.path(&format!("out/{name}.onnx"))).unwrap().len();
+    assert!(bytes("joint") < bytes("p") / 3);
+    // Machine code is made of what the integers stand for.
+    let line =
+        format!("compile {model} --target rpi4 -o out/b {cut} --quantize int8 --without reconstruction");
+    desk.done(&line);
+    let module = secateur::open(&desk.path("out/b/fashion_shufflenet.onnx")).unwrap();
+    assert!(module.graph.nodes.iter().any(|n| n.is("QuantizeLinear")));
+    // What is quantized already is refused before any work.
+    std::fs::rename(desk.path("out/joint.onnx"), desk.path("joint.onnx")).unwrap();
+    std::fs::remove_dir_all(desk.path("out")).unwrap();
+    std::fs::create_dir(desk.path("out")).unwrap();
+    let said = desk.refused(2, &format!("prune joint.onnx -o out/no.onnx {cut} --quantize int8"));
+    assert!(said.contains("error[Q002]"), "{said}");
 }
 
 /// What pruning has removed stays removed.
@@ -90,7 +155,7 @@ fn zeros_stay_zeros() {
 fn what_is_quantized_already_is_refused_or_quantized_again() {
     let (desk, model) = desk("fashion_resnet20.onnx");
     for kind in ["int8", "int4", "w8", "w4"] {
-        quantize(&desk, &model, kind, &format!("--weights {kind}"));
+        quantize(&desk, &model, kind, &format!("--weights {kind} {QUICK}"));
         std::fs::rename(desk.path(&format!("out/{kind}.onnx")), desk.path(&format!("{kind}.onnx"))).unwrap();
         let line = format!("quantize {kind}.onnx -o out/again.onnx --calib x.npy {PREPARED}");
         let said = desk.refused(2, &line);

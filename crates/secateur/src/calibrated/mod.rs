@@ -6,7 +6,7 @@ mod work;
 
 use std::path::PathBuf;
 
-use secateur_diag::{Code, Diagnostic, Result, diag};
+use secateur_diag::{Code, Result, diag};
 use secateur_exec::{Executor, InputSet, Recipe, parse_data_args};
 use secateur_ir::{Graph, Module};
 use secateur_prune::Scope;
@@ -74,6 +74,16 @@ pub struct Calibration {
     pub masks: Option<(Pattern, f64)>,
     /// Where measurements are kept; `None` keeps none.
     pub cache: Option<PathBuf>,
+    /// How the result is quantized, where it is.
+    pub quantize: Option<Quantizing>,
+}
+
+/// Quantization of what is left, towards the original.
+pub struct Quantizing {
+    /// How.
+    pub options: secateur_quant::Options,
+    /// The samples that ranges are taken of.
+    pub data: InputSet,
 }
 
 /// Long work, told as it goes.
@@ -123,12 +133,15 @@ pub struct Calibrated {
     pub curves: Vec<CurveReport>,
     /// Operators fitted again, at the last step.
     pub layers: Vec<Refitted>,
+    /// What was quantized, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<secateur_quant::Report>,
     /// Peak memory of the process in bytes, where the system tells; not in the JSON, which is always the same.
     #[serde(skip)]
     pub peak_memory: Option<u64>,
 }
 
-/// Opens calibration data for a model.
+/// Opens calibration data for a model: in batches, and as they are.
 ///
 /// # Errors
 /// Those of the data, `D001` to `D004`; `X001` where the model cannot be executed.
@@ -138,7 +151,7 @@ pub fn samples(
     recipe: &Recipe,
     batch: usize,
     threads: usize,
-) -> Result<(Samples, Vec<Box<Diagnostic>>)> {
+) -> Result<(Samples, InputSet)> {
     let (model, _) = Module::from_graph(inlined(&module.graph)).export();
     let executor = Executor::from_bytes(&model.encode())?;
     let set = InputSet::open(&parse_data_args(files)?, executor.inputs(), recipe)?;
@@ -154,7 +167,7 @@ pub fn samples(
         let title = format!("{} samples do not fill a batch of the model", set.samples());
         return Err(diag(Code::D002, title).at("batch", fixed.unwrap_or(batch).to_string()));
     }
-    Ok((samples, set.warnings()))
+    Ok((samples, set))
 }
 
 /// The graph with the data of its weights in itself.
@@ -196,6 +209,9 @@ pub fn prune(
     calibration: &Calibration,
     progress: &mut dyn Progress,
 ) -> Result<(Pruned, Calibrated)> {
+    if calibration.quantize.is_some() {
+        secateur_quant::quantizable(&analyzed.module.graph)?;
+    }
     let run = Run::new(analyzed, request, calibration)?;
     let first = run.first()?;
     let cut = !request.budget.limits.is_empty();
@@ -213,10 +229,18 @@ pub fn prune(
     if changed && !calibration.without.reconstruction && !calibration.without.compensation {
         run.reconstruct(&mut best, progress)?;
     }
+    let quantized = match &calibration.quantize {
+        Some(q) => Some(run.quantize(&mut best, q, progress)?),
+        None => None,
+    };
     let Attempt { mut report, state, .. } = best;
     report.peak_memory = peak_memory();
     let plan = state.plan(&analyzed.coupling);
-    Ok((analyzed.finished(state.graph, plan, &request.dims)?, report))
+    let mut pruned = analyzed.finished(state.graph, plan, &request.dims)?;
+    if let Some(graph) = quantized {
+        pruned.quantized = Some(crate::quantize::finished(analyzed.module.clone(), graph)?);
+    }
+    Ok((pruned, report))
 }
 
 /// Peak memory of this process in bytes; known on Linux.

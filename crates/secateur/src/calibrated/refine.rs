@@ -10,9 +10,10 @@ use secateur_prune::calib::reconstruct;
 use secateur_prune::calib::refit::{self, Masks, Refitted};
 use secateur_prune::calib::state::State;
 use secateur_prune::calib::{Samples, share};
+use secateur_quant::Target;
 
 use super::run::Run;
-use super::{Calibrated, Progress};
+use super::{Calibrated, Progress, Quantizing};
 
 /// How a cut network is fitted.
 pub struct Fit {
@@ -101,6 +102,29 @@ impl Run<'_> {
             Err(left) => report.reconstruction_left = Some(left.to_string()),
         }
         Ok(())
+    }
+
+    /// The network with integers in the place of weights, moved towards the original.
+    pub fn quantize(
+        &self,
+        attempt: &mut Attempt,
+        q: &Quantizing,
+        progress: &mut dyn Progress,
+    ) -> Result<Graph> {
+        let samples = &self.calibration.samples;
+        let Attempt { report, state, .. } = attempt;
+        let kept = |v, a| state.kept(v, a);
+        let target = Target { original: &self.analyzed.module.graph, kept: &kept };
+        let data =
+            secateur_quant::Calibration { data: &q.data, batch: samples.len_of(0), threads: samples.threads };
+        let layers = linears(&state.graph).len();
+        progress.stage("quantization", layers * if q.options.reconstruct { 2 } else { 1 } + 1);
+        let (graph, did) =
+            secateur_quant::quantize(&state.graph, &q.options, Some(&data), Some(&target), &mut || {
+                progress.step()
+            })?;
+        report.quantization = Some(did);
+        Ok(graph)
     }
 
     /// How many zeros each layer gets.

@@ -112,6 +112,7 @@ impl<'a> Run<'a> {
             exchange: c.rating == Rating::Obs && !w.exchange,
             zeros: c.masks.is_some(),
             epochs: if w.reconstruction || w.compensation || steps.is_empty() { 0 } else { c.epochs },
+            quantize: c.quantize.as_ref().map(|q| q.options.reconstruct),
         };
         Ok(outline(&work, steps, asked))
     }
@@ -273,6 +274,7 @@ impl<'a> Run<'a> {
             reconstruction_left: None,
             curves: Vec::new(),
             layers: Vec::new(),
+            quantization: None,
             peak_memory: None,
         };
         for (step, budget) in self.budgets(steps).iter().enumerate() {

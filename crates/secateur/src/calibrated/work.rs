@@ -31,6 +31,8 @@ pub struct Asked {
     pub zeros: bool,
     /// Passes of the reconstruction, 0 for none.
     pub epochs: usize,
+    /// Whether the result is quantized, and then all weights moved together.
+    pub quantize: Option<bool>,
 }
 
 /// The stages to come, with their work in one unit.
@@ -62,6 +64,11 @@ pub fn outline(w: &Work, steps: &[usize], asked: Asked) -> Vec<(&'static str, f6
     if asked.epochs > 0 {
         // The original forwards, the pruned network forwards and backwards, and short runs.
         out.push(("reconstruction", BACKWARDS * 3.5 * w.pass * (asked.epochs as f64 + 4.0)));
+    }
+    if let Some(moved) = asked.quantize {
+        // Three runs that choose the size of steps, on three quarters of the samples, and the one that counts.
+        let passes = if moved { 6.0 * (3.0 * 0.75 + 1.0) } else { 0.0 };
+        out.push(("quantization", BACKWARDS * 3.5 * w.pass * passes + 3.0 * ENGINE * w.pass + w.products));
     }
     out
 }
@@ -114,7 +121,8 @@ mod tests {
     use super::*;
 
     const WORK: Work = Work { pass: 2e10, products: 2e11, solutions: 1e9, sensitivity: 7e10 };
-    const ALL: Asked = Asked { cut: true, sensitivity: true, exchange: true, zeros: true, epochs: 30 };
+    const ALL: Asked =
+        Asked { cut: true, sensitivity: true, exchange: true, zeros: true, epochs: 30, quantize: None };
 
     #[test]
     fn the_share_grows_to_one_also_where_stages_are_left_out() {
@@ -153,10 +161,18 @@ mod tests {
 
     #[test]
     fn what_is_not_asked_for_is_no_work() {
-        let none = Asked { cut: false, sensitivity: false, exchange: false, zeros: false, epochs: 0 };
+        let none = Asked {
+            cut: false,
+            sensitivity: false,
+            exchange: false,
+            zeros: false,
+            epochs: 0,
+            quantize: None,
+        };
         let names = |asked| outline(&WORK, &[1], asked).iter().map(|s| s.0).collect::<Vec<_>>();
         assert_eq!(names(none), ["compensation"]);
         assert_eq!(names(Asked { zeros: true, ..none }), ["statistics", "zeros by layer", "compensation"]);
+        assert_eq!(names(Asked { quantize: Some(true), ..none }), ["compensation", "quantization"]);
         assert_eq!(names(Asked { cut: true, ..none }), ["statistics", "order of removal", "compensation"]);
     }
 }

@@ -11,7 +11,8 @@ use secateur_prune::calib::reconstruct::passes;
 use super::Common;
 use super::data::Preparing;
 use super::options::Pruning;
-use crate::calibrated::{self, Calibrated, Calibration, Meter, Progress, Rating, Without};
+use super::quantize::WeightsName;
+use crate::calibrated::{self, Calibrated, Calibration, Meter, Progress, Quantizing, Rating, Without};
 use crate::prune::{Analyzed, Pruned, Request};
 
 /// Calibration data and what is done with them.
@@ -35,6 +36,12 @@ pub struct Calibrating {
     /// Where zeros may be: unstructured; 2x1, 4x1, 1x4 (outputs by input channels); 2:4, 4:8.
     #[arg(long, value_name = "PATTERN", default_value = "unstructured", requires = "sparsity")]
     pattern: String,
+    /// Also quantize what is left, towards the original; the ONNX model is then in QDQ form. Needs --calib.
+    #[arg(long, value_name = "WEIGHTS", value_enum, requires = "calib")]
+    quantize: Option<WeightsName>,
+    /// Leave nodes float whose name, or that of a weight or result, matches.
+    #[arg(long, value_name = "GLOB", requires = "quantize")]
+    keep_float: Vec<String>,
     /// Leave parts of the method out, to see what each brings.
     #[arg(long, value_name = "PART", value_enum, value_delimiter = ',', requires = "calib")]
     without: Vec<Part>,
@@ -165,9 +172,17 @@ impl Calibrating {
             None => None,
         };
         let recipe = self.preparing.recipe()?;
-        let (samples, warnings) =
+        let (samples, data) =
             calibrated::samples(&analyzed.module, &self.calib, &recipe, self.calib_batch, self.threads)?;
-        warnings.iter().for_each(|w| common.warn(w));
+        data.warnings().iter().for_each(|w| common.warn(w));
+        let quantize = self.quantize.map(|w| Quantizing {
+            options: secateur_quant::Options {
+                keep_float: self.keep_float.clone(),
+                reconstruct: !self.without.contains(&Part::Reconstruction),
+                ..w.options()
+            },
+            data,
+        });
         if samples.len() < 32 {
             common.warn(
                 &diag(Code::D005, format!("{} samples are few to fit weights to", samples.len()))
@@ -198,6 +213,7 @@ impl Calibrating {
                 true => None,
                 false => self.cache.clone().or_else(calibrated::default_cache),
             },
+            quantize,
         })
     }
 

@@ -97,7 +97,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let missed = a.pruning.missed(&request, &analyzed, &pruned)?;
     common.passes(&analyzed.passes);
     let name = a.model.file_stem().map_or("model".into(), |s| s.to_string_lossy().into_owned());
-    let bundle = code(a, &target, &pruned.module.graph, &name, request.dims.clone())?;
+    let bundle = code(a, &target, &pruned.float()?, &name, request.dims.clone())?;
     let failed = |e: std::io::Error| {
         diag(Code::L007, "the folder cannot be made")
             .at("reason", e.to_string())
@@ -116,7 +116,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
         prune: PruneReport::new(&analyzed, &pruned, calibrated),
         code: bundle.as_ref().map(|b| b.report.clone()),
     };
-    let (model, external) = pruned.module.export();
+    let (model, external) = pruned.export();
     model.save(&path, &external)?;
     write_atomically(&a.output.join("report.json"), format!("{:#}\n", serde_json::json!(report)).as_bytes())?;
     common.say(&format!("target {} ({})\n{}", target.name, target.title, report.prune.table()));

@@ -57,7 +57,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
         let (model, external) = analyzed.masked(&pruned.plan).export();
         model.save(path, &external)?;
     }
-    let (model, external) = pruned.module.export();
+    let (model, external) = pruned.export();
     model.save(&a.output, &external)?;
     let report = PruneReport::new(&analyzed, &pruned, calibrated);
     common.say(&report.table());

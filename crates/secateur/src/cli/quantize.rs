@@ -10,6 +10,7 @@ use secateur_quant::{Activations, Calibration, Method, Options, Report, Weights}
 use super::data::Preparing;
 use super::{Common, Outcome};
 use crate::output::check_writable;
+use crate::report::quantized;
 
 /// How weights, and with them activations, are stored.
 #[derive(Clone, Copy, ValueEnum)]
@@ -22,6 +23,31 @@ pub enum WeightsName {
     W8,
     /// Weights of 4 bits, one scale for 32 inputs; activations stay float.
     W4,
+}
+
+impl WeightsName {
+    fn weights(self) -> Weights {
+        match self {
+            Self::Int8 => Weights::Int8,
+            Self::Int4 => Weights::Int4,
+            Self::W8 => Weights::W8,
+            Self::W4 => Weights::W4,
+        }
+    }
+
+    /// Everything by default, with error feedback.
+    pub fn options(self) -> Options {
+        Options {
+            weights: self.weights(),
+            method: Method::Mse,
+            activations: None,
+            power_of_two: false,
+            feedback: true,
+            reconstruct: true,
+            epochs: None,
+            keep_float: Vec::new(),
+        }
+    }
 }
 
 /// How ranges of activations are found.
@@ -53,6 +79,8 @@ pub enum RoundingName {
     Nearest,
     /// With error feedback, and biases corrected; needs --calib.
     Feedback,
+    /// With error feedback, then all weights moved together, rounded as they go; needs --calib.
+    Reconstruct,
 }
 
 /// How to quantize.
@@ -78,9 +106,12 @@ pub struct Quantizing {
     /// Scales of activations are powers of two.
     #[arg(long)]
     power_of_two: bool,
-    /// How weights are rounded; by default with feedback at 4 bits where there are data.
+    /// How weights are rounded; reconstruct by default at 4 bits where there are data, else nearest.
     #[arg(long, value_enum)]
     rounding: Option<RoundingName>,
+    /// Passes over the samples of --rounding reconstruct: 6, up to 20 where samples are few.
+    #[arg(long, value_name = "N", requires = "calib")]
+    epochs: Option<usize>,
     /// Leave nodes float whose name, or that of a weight or result, matches.
     #[arg(long, value_name = "GLOB")]
     keep_float: Vec<String>,
@@ -112,12 +143,7 @@ impl Quantizing {
         if !(self.percentile > 0.0 && self.percentile <= 100.0) || self.calib_batch == 0 {
             return Err(diag(Code::P005, "--percentile must be in 0..=100, --calib-batch positive"));
         }
-        let weights = match self.weights {
-            WeightsName::Int8 => Weights::Int8,
-            WeightsName::Int4 => Weights::Int4,
-            WeightsName::W8 => Weights::W8,
-            WeightsName::W4 => Weights::W4,
-        };
+        let weights = self.weights.weights();
         let four = matches!(weights, Weights::Int4 | Weights::W4) && !self.calib.is_empty();
         Ok(Options {
             weights,
@@ -132,7 +158,9 @@ impl Quantizing {
                 ActivationsName::Uint8 => Activations::Uint8,
             }),
             power_of_two: self.power_of_two,
-            feedback: self.rounding.map_or(four, |r| r == RoundingName::Feedback),
+            feedback: self.rounding.map_or(four, |r| r != RoundingName::Nearest),
+            reconstruct: self.rounding.map_or(four, |r| r == RoundingName::Reconstruct),
+            epochs: self.epochs,
             keep_float: self.keep_float.clone(),
         })
     }
@@ -157,7 +185,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     };
     let calibration = data.as_ref().map(|data| Calibration { data, batch: q.calib_batch, threads });
     let layers = layer_count(&module);
-    let bar = common.progress(layers + 1, "quantize");
+    let bar = common.progress(layers * if options.reconstruct { 2 } else { 1 } + 1, "quantize");
     let (model, external, report) =
         crate::quantize(module, &options, q.requantize, calibration.as_ref(), &mut || bar.inc(1))?;
     model.save(&a.output, &external)?;
@@ -174,16 +202,6 @@ fn layer_count(module: &secateur_ir::Module) -> u64 {
 }
 
 fn text(r: &Report, before: u64, after: u64) -> String {
-    let float = match r.float.len() {
-        0 => String::new(),
-        n => format!(", {n} stay float"),
-    };
     let share = 100.0 * after as f64 / before.max(1) as f64;
-    format!(
-        "{} layers with integer weights{float}\n{} Quantize/Dequantize pairs on {} scales\n{before} bytes before, {after} \
-         after ({share:.1} %)\n",
-        r.layers.len(),
-        r.pairs,
-        r.scales,
-    )
+    quantized(r) + &format!("{before} bytes before, {after} after ({share:.1} %)\n")
 }

@@ -8,12 +8,15 @@ use secateur_diag::Result;
 use secateur_exec::{fold_in_order, in_order};
 use secateur_grad::Array;
 
+use super::Steps;
 use super::orthogonal::{self, orthogonal};
-use super::pair::Pair;
+use super::pair::{Pair, rounded};
 use super::views::Views;
 
 /// Samples of one step.
 pub const STEP: usize = 16;
+/// So many steps of a grid count as the size of a tensor that is rounded to it, where that is less.
+const GRID_STEPS: f32 = 3.0;
 /// Decay of the averages of derivatives and of their squares (Kingma and Ba, section 2).
 const DECAY: [f32; 2] = [0.9, 0.999];
 
@@ -30,9 +33,11 @@ struct Moving {
 }
 
 impl Moving {
-    fn new(a: &Array, rate: f32, matrices: Option<(usize, usize)>) -> Self {
-        // Steps are a share of the tensor's size, so that it does not matter in what units weights are.
-        let size = (a.data.iter().map(|x| x * x).sum::<f32>() / a.len().max(1) as f32).sqrt();
+    fn new(a: &Array, rate: f32, matrices: Option<(usize, usize)>, grid: Option<&Steps>) -> Self {
+        // Steps are a share of the tensor's size, so that it does not matter in what units weights are; and of a few
+        // steps of its grid, where that is fine.
+        let mean = |v: &[f32]| (v.iter().map(|x| x * x).sum::<f32>() / v.len().max(1) as f32).sqrt();
+        let size = mean(&a.data).min(grid.map_or(f32::INFINITY, |g| GRID_STEPS * mean(&g.scale)));
         let zero = || vec![0.0; a.len()];
         Self { at: a.data.to_vec(), mean: zero(), square: zero(), rate: rate * size, matrices }
     }
@@ -97,10 +102,12 @@ impl Pair<'_> {
         views: bool,
         done: &mut dyn FnMut(f64),
     ) -> Result<Vec<Array>> {
-        let params = self.pruned.params().iter();
-        let mut now: Vec<Array> = params.filter_map(|p| self.pruned.param(*p).cloned()).collect();
-        let matrices = self.pruned.params().iter().map(|p| self.matrices.get(p).copied());
-        let moving: Vec<Moving> = now.iter().zip(matrices).map(|(a, m)| Moving::new(a, rate, m)).collect();
+        let mut now = self.at(|p| self.pruned.param(p).cloned());
+        let start =
+            self.pruned.params().iter().filter_map(|p| Some((self.pruned.param(*p)?, self.matrices.get(p))));
+        let start = start.zip(&self.grids);
+        let moving: Vec<Moving> =
+            start.map(|((a, m), g)| Moving::new(a, rate, m.copied(), g.as_ref())).collect();
         // The heaviest first, so that threads end together.
         let mut heaviest: Vec<usize> = (0..moving.len()).collect();
         heaviest.sort_by(|&a, &b| moving[b].work().total_cmp(&moving[a].work()));
@@ -139,7 +146,8 @@ impl Pair<'_> {
                     let i = heaviest[i];
                     let mut m = moving[i].lock().unwrap_or_else(PoisonError::into_inner);
                     m.step(&sum[i].data, t, slow);
-                    Ok((i, Array::new(&sum[i].shape, m.at.clone())))
+                    let at = Array::new(&sum[i].shape, m.at.clone());
+                    Ok((i, rounded(self.grids[i].as_ref(), at)))
                 };
                 for (i, a) in in_order(heaviest.len(), self.rows.samples.threads, step, &mut |_| ())? {
                     now[i] = a;

@@ -11,6 +11,7 @@ mod orthogonal;
 mod pair;
 mod views;
 
+use rustc_hash::FxHashMap;
 use secateur_diag::Result;
 use secateur_grad::{Array, Refused};
 use secateur_ir::{Graph, ValueId};
@@ -34,11 +35,45 @@ pub struct Options {
     pub inside: f32,
     /// Whether images may be shown shifted and mirrored, where that is better on held-out samples.
     pub views: bool,
+    /// The runs that choose the size of steps have one pass for so many of the whole.
+    pub short: usize,
+    /// By weight that is to be rounded: the network runs on what it is rounded to, and derivatives are taken as if it
+    /// had not been (Bengio, Léonard and Courville 2013, section 2, the straight-through estimator).
+    pub grids: FxHashMap<ValueId, Steps>,
+}
+
+/// The numbers that a tensor's elements may be.
+#[derive(Debug, Clone)]
+pub struct Steps {
+    /// By element: the distance of neighbours.
+    pub scale: Vec<f32>,
+    /// Multiples of the scale go from minus this to this.
+    pub most: f32,
+}
+
+impl Steps {
+    /// The nearest numbers.
+    pub fn round(&self, w: &[f32]) -> Vec<f32> {
+        let one = |(w, s): (&f32, &f32)| (w / s).round_ties_even().clamp(-self.most, self.most) * s;
+        w.iter().zip(&self.scale).map(one).collect()
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { epochs: MOST_PASSES, work: 1e13, rate: 8e-3, inside: 25.0, views: true }
+        let grids = FxHashMap::default();
+        Self { epochs: MOST_PASSES, work: 1e13, rate: 8e-3, inside: 25.0, views: true, short: 8, grids }
+    }
+}
+
+impl Options {
+    /// For weights that are rounded, of a network that is near the original but for that, with so many samples.
+    ///
+    /// Steps are small and passes few: a weight near the middle between two numbers goes to and fro however small its
+    /// derivative is, and what all of these do together is noise. A run of fewer passes foretells nothing here.
+    pub fn rounding(grids: FxHashMap<ValueId, Steps>, samples: usize) -> Self {
+        let epochs = SHOWN_ROUNDED.div_ceil(samples.max(1)).clamp(LEAST_PASSES_ROUNDED, LEAST_PASSES);
+        Self { epochs, rate: 1e-3, short: 1, grids, ..Self::default() }
     }
 }
 
@@ -97,6 +132,8 @@ pub struct Judge<'a> {
 const SHOWN: usize = 10_000;
 const LEAST_PASSES: usize = 20;
 const MOST_PASSES: usize = 30;
+const SHOWN_ROUNDED: usize = 3_000;
+const LEAST_PASSES_ROUNDED: usize = 6;
 
 /// Passes over so many samples where nothing is said of them: few samples need more, to make as many steps.
 pub fn passes(samples: usize) -> usize {
@@ -105,8 +142,6 @@ pub fn passes(samples: usize) -> usize {
 
 /// Fewest passes that are worth it.
 const FEWEST: usize = 3;
-/// A short run, for a choice, has one pass for so many of the whole.
-const SHORT: usize = 8;
 /// Most short runs.
 const TRIES: usize = 3;
 
@@ -128,12 +163,12 @@ pub fn reconstruct(
     options: &Options,
     done: &mut dyn FnMut(f64),
 ) -> Result<std::result::Result<Reconstructed, Left>> {
-    let pair = match Pair::new(original, pruned, kept, samples, options.inside)? {
+    let pair = match Pair::new(original, pruned, kept, samples, options)? {
         Ok(p) => p,
         Err(left) => return Ok(Err(left)),
     };
     let (all, three) = (pair.rows.all(), pair.rows.fitted());
-    let share = TRIES as f64 / SHORT as f64 * three.len() as f64 / all.len() as f64;
+    let share = TRIES as f64 / options.short as f64 * three.len() as f64 / all.len() as f64;
     let affordable = options.work / (pair.work * all.len() as f64 * (1.0 + share));
     let epochs = options.epochs.min(affordable as usize);
     if three.len() == all.len() || options.epochs == 0 {
@@ -142,7 +177,7 @@ pub fn reconstruct(
     if epochs < FEWEST.min(options.epochs) {
         return Ok(Err(Left::Work));
     }
-    let short = epochs.div_ceil(SHORT);
+    let short = epochs.div_ceil(options.short);
     let mut attempt = |rate: f32, views: bool| -> Result<f64> {
         let part = share / (1.0 + share) / TRIES as f64;
         let params = pair.descend(&three, rate, short, views, &mut |p| done(p * part))?;
@@ -166,7 +201,9 @@ pub fn reconstruct(
     }
     // A short run cannot tell whether other views keep a long one from learning the samples by heart; it tells
     // whether they are samples that the network is made for.
-    let fitted = judge.held_out.error(pruned)?;
+    let mut start = pruned.clone();
+    put(&mut start, &pair, &pair.at(|p| pair.pruned.param(p).cloned()));
+    let fitted = judge.held_out.error(&start)?;
     let before = if best < fitted { fitted } else { (judge.honest)()? };
     let mut views = images;
     if images && (best.is_nan() || best >= before) {

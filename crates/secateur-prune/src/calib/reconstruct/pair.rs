@@ -8,7 +8,7 @@ use secateur_ir::{ElemType, Graph, ValueId};
 
 use super::descend::STEP;
 use super::views::Views;
-use super::{Left, orthogonal};
+use super::{Left, Options, Steps, orthogonal};
 use crate::calib::Samples;
 use crate::calib::linear::{Kind, Linear, linears};
 use crate::calib::walk::Walk;
@@ -109,17 +109,20 @@ pub struct Pair<'a> {
     pub matrices: FxHashMap<ValueId, (usize, usize)>,
     /// Multiply-adds of one sample in a step.
     pub work: f64,
+    /// By parameter, in order: what it is rounded to, where it is.
+    pub grids: Vec<Option<Steps>>,
 }
 
 impl<'a> Pair<'a> {
-    /// `inside` is what values inside count, all together.
+    /// Makes both ready.
     pub fn new(
         original: &Graph,
         pruned: &Graph,
         kept: &dyn Fn(ValueId, usize) -> Option<Vec<usize>>,
         samples: &'a Samples,
-        inside: f32,
+        options: &Options,
     ) -> Result<std::result::Result<Self, Left>> {
+        let inside = options.inside;
         let inputs: Vec<_> = pruned.data_inputs().map(|v| (v, pruned.value(v).name.clone())).collect();
         let float = |v: &ValueId| pruned.value(*v).ty.as_ref().is_some_and(|t| t.elem == ElemType::F32);
         let outputs: Vec<ValueId> = pruned.outputs.iter().copied().filter(float).collect();
@@ -170,9 +173,16 @@ impl<'a> Pair<'a> {
         let work =
             cost(original, &whole) + 3.0 * cost(pruned, &known) + matrices.values().map(turned).sum::<f64>();
         let (original, pruned) = (original_program, pruned_program);
-        let mut out = Self { rows, original, pruned, matches, matrices, work };
+        let grids = pruned.params().iter().map(|p| options.grids.get(p).cloned()).collect();
+        let mut out = Self { rows, original, pruned, matches, matrices, work, grids };
         out.weigh()?;
         Ok(Ok(out))
+    }
+
+    /// The parameters as the network runs on them, from what each is before it is rounded.
+    pub fn at(&self, of: impl Fn(ValueId) -> Option<Array>) -> Vec<Array> {
+        let all = self.pruned.params().iter().filter_map(|p| of(*p));
+        all.zip(&self.grids).map(|(a, grid)| rounded(grid.as_ref(), a)).collect()
     }
 
     /// Divides weights by the original's variances.
@@ -213,6 +223,14 @@ impl<'a> Pair<'a> {
         let by = |m: &Match| Some((m.value, m.derivative(run.get(m.value)?, target.get(m.value)?)?));
         let by = self.matches.iter().map(by).collect::<Option<Vec<_>>>()?;
         self.pruned.backward(run, by)
+    }
+}
+
+/// A parameter as it is rounded.
+pub fn rounded(grid: Option<&Steps>, a: Array) -> Array {
+    match grid {
+        Some(g) => Array::new(&a.shape.clone(), g.round(&a.data)),
+        None => a,
     }
 }
 
