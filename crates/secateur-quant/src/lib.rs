@@ -21,14 +21,16 @@ mod place;
 mod quantize;
 mod range;
 mod reconstruct;
+mod sensitive;
 mod weight;
+mod work;
 
 pub use dequantize::dequantized;
 pub use feedback::Inverse;
 pub use kind::{Kind, kind};
 pub use opset::raise;
 pub use place::{Placement, place};
-pub use quantize::{Calibration, LayerReport, Options, Report, Weights, quantizable, quantize};
+pub use quantize::{Calibration, LayerReport, Options, Report, Spared, Weights, quantizable, quantize};
 pub use range::{Activations, Method, Scale, choose};
 pub use reconstruct::Target;
 pub use weight::{Grid, Rounded, round};

@@ -183,7 +183,16 @@ pub(crate) fn quantized(q: &secateur_quant::Report) -> String {
         0 => String::new(),
         n => format!(", {n} stay float"),
     };
-    let mut out = format!(
+    let auto = q.auto.iter().map(|s| {
+        format!(
+            "{} stays float: that takes the error from {} to {}\n",
+            s.weight,
+            error(s.before),
+            error(s.after)
+        )
+    });
+    let mut out = auto.collect::<String>();
+    out += &format!(
         "{} layers with integer weights{float}\n{} Quantize/Dequantize pairs on {} scales\n",
         q.layers.len(),
         q.pairs,

@@ -128,6 +128,54 @@ fn pruned_and_quantized_in_one_run() {
     assert!(said.contains("error[Q002]"), "{said}");
 }
 
+/// The first layer reads a column that is a thousand times as large as the others and counts as much.
+#[test]
+fn layers_that_lose_most_stay_float_where_asked() {
+    let desk = Desk::new();
+    let text = r#"graph g opset(""=17) (%x: f32[N,8]) -> (%y) {
+        @a: f32[8,16] = rand(1)
+        @b: f32[16,16] = rand(2)
+        @c: f32[16,4] = rand(3)
+        @d: f32[8,1] = [0.001, 1, 1, 1, 1, 1, 1, 1]
+        %w: f32[8,16] = Mul(@a, @d)
+        %h: f32[N,16] = MatMul(%x, %w)
+        %r: f32[N,16] = Relu(%h)
+        %i: f32[N,16] = MatMul(%r, @b)
+        %t: f32[N,16] = Relu(%i)
+        %y: f32[N,4] = MatMul(%t, @c)
+    }"#;
+    for (name, text) in [("m.onnx", text.to_owned()), ("even.onnx", text.replace("0.001", "1"))] {
+        let bytes = Module::from_graph(secateur_ir::parse::graph(&text).unwrap()).export().0.encode();
+        desk.put(name, &bytes[..]);
+    }
+    let number = |i: u32| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0;
+    let x = |from: u32| -> Vec<u8> {
+        let size = |i: u32| if i.is_multiple_of(8) { 1000.0 } else { 1.0 };
+        (0..64 * 8).flat_map(|i| (size(i) * number(from + i)).to_le_bytes()).collect()
+    };
+    desk.put("x.npy", npy("<f4", &[64, 8], &x(0)));
+    desk.put("t.npy", npy("<f4", &[64, 8], &x(1000)));
+    let error = |out: &str| {
+        let line = format!("verify m.onnx out/{out}.onnx --data t.npy --json");
+        let report: Value = serde_json::from_str(&desk.done(&line).out).unwrap();
+        10f64.powf(-report["comparison"]["outputs"][0]["sqnr_db"].as_f64().unwrap() / 10.0)
+    };
+    desk.done("quantize m.onnx -o out/all.onnx --calib x.npy");
+    let line = "quantize m.onnx -o out/auto.onnx --calib x.npy --keep-float auto --json";
+    let report: Value = serde_json::from_str(&desk.done(line).out).unwrap();
+    let (spared, float) = (report["report"]["auto"].as_array().unwrap(), &report["report"]["float"]);
+    let (all, auto) = (error("all"), error("auto"));
+    assert!(spared.len() == 1 && float.as_array().unwrap().len() == 1, "{report}");
+    assert!(auto < 0.1 * all, "{spared:?}: {all} {auto}");
+    // Where nothing stands out nothing stays float, and without data it is an error.
+    let said = desk.done("quantize even.onnx -o out/w8.onnx --calib x.npy --weights w8 --keep-float auto");
+    assert!(!said.out.contains("stays float"), "{}", said.out);
+    std::fs::remove_dir_all(desk.path("out")).unwrap();
+    std::fs::create_dir(desk.path("out")).unwrap();
+    let said = desk.refused(2, "quantize m.onnx -o out/no.onnx --weights w8 --keep-float auto");
+    assert!(said.contains("error[Q003]"), "{said}");
+}
+
 /// What pruning has removed stays removed.
 #[test]
 fn zeros_stay_zeros() {

@@ -118,7 +118,7 @@ impl Run<'_> {
         let data =
             secateur_quant::Calibration { data: &q.data, batch: samples.len_of(0), threads: samples.threads };
         let layers = linears(&state.graph).len();
-        progress.stage("quantization", layers * if q.options.reconstruct { 2 } else { 1 } + 1);
+        progress.stage("quantization", layers * q.options.rounds() + 1);
         let (graph, did) =
             secateur_quant::quantize(&state.graph, &q.options, Some(&data), Some(&target), &mut || {
                 progress.step()

@@ -1,9 +1,11 @@
 //! How much work the stages of a run are, and how far it is.
 
 /// Multiply-adds of products and solutions that take as long as one of a run in the engine.
-const ENGINE: f64 = 3.0;
+const ENGINE: f64 = 3.5;
 /// The same for runs forwards and backwards.
-const BACKWARDS: f64 = 1.6;
+const BACKWARDS: f64 = 3.2;
+/// What rectifiers and sums take of a compensation, by pass.
+const TARGETS: f64 = 20.0;
 
 /// What the estimates are made of: multiply-adds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,8 +58,8 @@ pub fn outline(w: &Work, steps: &[usize], asked: Asked) -> Vec<(&'static str, f6
             if asked.zeros && step == steps {
                 out.extend([statistics, ("zeros by layer", ENGINE * w.sensitivity + 10.0 * w.solutions)]);
             }
-            // Both networks, moments, and products with the weights for what rectifiers cut off.
-            let fit = (2.0 * ENGINE + 4.0) * w.pass + w.products + 8.0 * w.solutions;
+            // Both networks, moments, and targets.
+            let fit = (2.0 * ENGINE + TARGETS) * w.pass + w.products + 8.0 * w.solutions;
             out.push(("compensation", fit));
         }
     }

@@ -11,7 +11,7 @@ use secateur_prune::calib::reconstruct::passes;
 use super::Common;
 use super::data::Preparing;
 use super::options::Pruning;
-use super::quantize::WeightsName;
+use super::quantize::{WeightsName, auto, globs};
 use crate::calibrated::{self, Calibrated, Calibration, Meter, Progress, Quantizing, Rating, Without};
 use crate::prune::{Analyzed, Pruned, Request};
 
@@ -39,7 +39,8 @@ pub struct Calibrating {
     /// Also quantize what is left, towards the original; the ONNX model is then in QDQ form. Needs --calib.
     #[arg(long, value_name = "WEIGHTS", value_enum, requires = "calib")]
     quantize: Option<WeightsName>,
-    /// Leave nodes float whose name, or that of a weight or result, matches.
+    /// Leave nodes float whose name, or that of a weight or result, matches; auto leaves those layers float whose
+    /// rounding makes a large part of the error.
     #[arg(long, value_name = "GLOB", requires = "quantize")]
     keep_float: Vec<String>,
     /// Leave parts of the method out, to see what each brings.
@@ -177,7 +178,8 @@ impl Calibrating {
         data.warnings().iter().for_each(|w| common.warn(w));
         let quantize = self.quantize.map(|w| Quantizing {
             options: secateur_quant::Options {
-                keep_float: self.keep_float.clone(),
+                keep_float: globs(&self.keep_float),
+                keep_float_auto: auto(&self.keep_float),
                 reconstruct: !self.without.contains(&Part::Reconstruction),
                 ..w.options()
             },

@@ -46,6 +46,7 @@ impl WeightsName {
             reconstruct: true,
             epochs: None,
             keep_float: Vec::new(),
+            keep_float_auto: false,
         }
     }
 }
@@ -112,7 +113,8 @@ pub struct Quantizing {
     /// Passes over the samples of --rounding reconstruct: 6, up to 20 where samples are few.
     #[arg(long, value_name = "N", requires = "calib")]
     epochs: Option<usize>,
-    /// Leave nodes float whose name, or that of a weight or result, matches.
+    /// Leave nodes float whose name, or that of a weight or result, matches; auto leaves those layers float whose
+    /// rounding makes a large part of the error.
     #[arg(long, value_name = "GLOB")]
     keep_float: Vec<String>,
     /// Take a model that is quantized already: its weights as they were rounded, its activations as floats.
@@ -124,6 +126,19 @@ pub struct Quantizing {
     /// Threads for calibration; 0 for all cores. The result does not depend on it.
     #[arg(long = "calib-threads", value_name = "N", default_value_t = 0)]
     threads: usize,
+}
+
+/// The word among the values of --keep-float that is no glob.
+const AUTO: &str = "auto";
+
+/// Whether layers are to be chosen by what they lose.
+pub fn auto(keep_float: &[String]) -> bool {
+    keep_float.iter().any(|t| t == AUTO)
+}
+
+/// The globs of --keep-float.
+pub fn globs(keep_float: &[String]) -> Vec<String> {
+    keep_float.iter().filter(|t| *t != AUTO).cloned().collect()
 }
 
 /// Arguments of `quantize`.
@@ -161,7 +176,8 @@ impl Quantizing {
             feedback: self.rounding.map_or(four, |r| r != RoundingName::Nearest),
             reconstruct: self.rounding.map_or(four, |r| r == RoundingName::Reconstruct),
             epochs: self.epochs,
-            keep_float: self.keep_float.clone(),
+            keep_float: globs(&self.keep_float),
+            keep_float_auto: auto(&self.keep_float),
         })
     }
 }
@@ -185,7 +201,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     };
     let calibration = data.as_ref().map(|data| Calibration { data, batch: q.calib_batch, threads });
     let layers = layer_count(&module);
-    let bar = common.progress(layers * if options.reconstruct { 2 } else { 1 } + 1, "quantize");
+    let bar = common.progress(layers * options.rounds() as u64 + 1, "quantize");
     let (model, external, report) =
         crate::quantize(module, &options, q.requantize, calibration.as_ref(), &mut || bar.inc(1))?;
     model.save(&a.output, &external)?;
