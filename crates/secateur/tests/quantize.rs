@@ -176,6 +176,66 @@ fn layers_that_lose_most_stay_float_where_asked() {
     assert!(said.contains("error[Q003]"), "{said}");
 }
 
+/// Values that are always the same or all but zero, weights that are zero or too small for a scale of their own.
+#[test]
+fn ranges_without_width_and_weights_without_size() {
+    let desk = Desk::new();
+    let text = r#"graph g opset(""=17) (%x: f32[N,4]) -> (%y) {
+        @a: f32[4,6] = rand(1)
+        @zero: f32[] = [0]
+        @tiny: f32[] = [1e-38]
+        @b: f32[6,6] = rand(2)
+        @c: f32[6,3] = rand(3)
+        @e: f32[3] = [1, -2, 0]
+        %z: f32[4,6] = Mul(@a, @zero)
+        %h: f32[N,6] = MatMul(%x, %z)
+        %r: f32[N,6] = Relu(%h)
+        %t: f32[6,6] = Mul(@b, @tiny)
+        %i: f32[N,6] = MatMul(%r, %t)
+        %j: f32[N,6] = Relu(%i)
+        %k: f32[N,3] = MatMul(%j, @c)
+        %y: f32[N,3] = Add(%k, @e)
+    }"#;
+    let bytes = Module::from_graph(secateur_ir::parse::graph(text).unwrap()).export().0.encode();
+    desk.put("m.onnx", &bytes[..]);
+    let x = |bad: f32| -> Vec<u8> {
+        let one = |i: u16| match i {
+            23 => bad,
+            24 if bad == f32::MAX => -bad,
+            i => f32::from(i) / 40.0,
+        };
+        (0..40).flat_map(|i| one(i).to_le_bytes()).collect()
+    };
+    desk.put("x.npy", npy("<f4", &[10, 4], &x(0.5)));
+    for kind in ["int8", "int4", "w8", "w4"] {
+        for rounding in ["nearest", "feedback", "reconstruct"] {
+            let out = format!("{kind}{rounding}");
+            let how = format!("--weights {kind} --rounding {rounding}");
+            desk.done(&format!("quantize m.onnx -o out/{out}.onnx --calib x.npy {how}"));
+            let line = format!("verify m.onnx out/{out}.onnx --data x.npy --json");
+            let report: Value = serde_json::from_str(&desk.done(&line).out).unwrap();
+            let error = report["comparison"]["outputs"][0]["max_abs_error"].as_f64();
+            assert!(error.is_some_and(|e| e < 0.02), "{out}: {report}");
+        }
+    }
+    std::fs::remove_dir_all(desk.path("out")).unwrap();
+    std::fs::create_dir(desk.path("out")).unwrap();
+    for (bad, code) in [(f32::NAN, "D004"), (f32::INFINITY, "D004"), (f32::MAX, "Q001")] {
+        desk.put("bad.npy", npy("<f4", &[10, 4], &x(bad)));
+        let said = desk.refused(2, "quantize m.onnx -o out/no.onnx --calib bad.npy");
+        println!("{said}");
+        assert!(said.contains(&format!("error[{code}]")), "{said}");
+    }
+    let half = r#"graph g opset(""=17) (%x: f16[N,2]) -> (%y) {
+        @w: f16[2,2] = [1, 2, 3, 4]
+        %y: f16[N,2] = MatMul(%x, @w)
+    }"#;
+    let bytes = Module::from_graph(secateur_ir::parse::graph(half).unwrap()).export().0.encode();
+    desk.put("half.onnx", &bytes[..]);
+    let said = desk.refused(2, "quantize half.onnx -o out/no.onnx --weights w8");
+    assert!(said.contains("error[Q003]"), "{said}");
+}
+
 /// What pruning has removed stays removed.
 #[test]
 fn zeros_stay_zeros() {
