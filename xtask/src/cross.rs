@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 
 mod bundle;
+mod fixtures;
 mod host;
 mod layers;
 mod model;
@@ -26,6 +27,9 @@ struct Options {
 }
 
 pub fn run(arguments: &[&str]) -> Result<()> {
+    if let Some(("--fixtures", rest)) = arguments.split_first().map(|(a, rest)| (*a, rest)) {
+        return fixtures::run(rest);
+    }
     let options = parse(arguments)?;
     if options.rust {
         setup::cross::run(setup::cross::Rust::Rustup)?;

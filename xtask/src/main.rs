@@ -43,8 +43,8 @@ const CHORES: &[Chore] = &[
     },
     Chore {
         name: "cross",
-        arguments: "BUNDLE [--input X.npy]... [--cache] [--no-cycles] [--no-rust] [--host USER@PI [--runs N] [--seconds S]]",
-        help: "run a bundle for the three cores under emulation, or on a Pi: outputs and work of each layer",
+        arguments: "BUNDLE [--input X.npy]... [--cache] [--no-cycles] [--no-rust] [--host USER@PI [--runs N] [--seconds S]], or --fixtures DIR [--samples N] [--only MODEL]",
+        help: "run a bundle for the three cores under emulation, or on a Pi: outputs and work of each layer; or compare all models of a folder with onnxruntime",
         run: cross::run,
     },
     Chore {

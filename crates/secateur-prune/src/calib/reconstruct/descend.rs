@@ -15,6 +15,8 @@ use super::views::Views;
 
 /// Samples of one step.
 pub const STEP: usize = 16;
+/// The share of the way to its rounded value that a weight goes at each step at the end of a run.
+const PULL: f32 = 0.05;
 /// So many steps of a grid count as the size of a tensor that is rounded to it, where that is less.
 const GRID_STEPS: f32 = 3.0;
 /// Decay of the averages of derivatives and of their squares (Kingma and Ba, section 2).
@@ -56,6 +58,13 @@ impl Moving {
             Some((rows, columns)) => self.along_matrices(d, rows, columns, slow),
             None => self.by_element(d, t, slow),
         }
+    }
+
+    /// Draws weights towards what they are rounded to, the more the further the run is: those near the middle between
+    /// two numbers would go to and fro to the end (Nagel et al. 2022, section 4.1).
+    fn settle(&mut self, grid: &Steps, way: f32) {
+        let near = grid.round(&self.at);
+        self.at.iter_mut().zip(near).for_each(|(w, r)| *w += PULL * way * (r - *w));
     }
 
     fn along_matrices(&mut self, d: &[f32], rows: usize, columns: usize, slow: f32) {
@@ -146,6 +155,9 @@ impl Pair<'_> {
                     let i = heaviest[i];
                     let mut m = moving[i].lock().unwrap_or_else(PoisonError::into_inner);
                     m.step(&sum[i].data, t, slow);
+                    if let Some(grid) = &self.grids[i] {
+                        m.settle(grid, way);
+                    }
                     let at = Array::new(&sum[i].shape, m.at.clone());
                     Ok((i, rounded(self.grids[i].as_ref(), at)))
                 };

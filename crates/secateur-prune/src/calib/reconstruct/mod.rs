@@ -69,8 +69,7 @@ impl Default for Options {
 impl Options {
     /// For weights that are rounded, of a network that is near the original but for that, with so many samples.
     ///
-    /// Steps are small and passes few: a weight near the middle between two numbers goes to and fro however small its
-    /// derivative is, and what all of these do together is noise. A run of fewer passes foretells nothing here.
+    /// Steps are small and passes few, and a run of fewer passes foretells little here.
     pub fn rounding(grids: FxHashMap<ValueId, Steps>, samples: usize) -> Self {
         let epochs = SHOWN_ROUNDED.div_ceil(samples.max(1)).clamp(LEAST_PASSES_ROUNDED, LEAST_PASSES);
         Self { epochs, rate: 1e-3, short: 1, grids, ..Self::default() }

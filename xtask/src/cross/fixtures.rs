@@ -1,0 +1,119 @@
+//! Every model of a folder, whole and pruned to half its multiply-adds, compiled for each board and run for its core under
+//! emulation, against onnxruntime.
+
+use crate::fidelity::{FAMILIES, secateur};
+use crate::{setup, sh};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Boards, and the cores that they have.
+const BOARDS: [(&str, &str); 3] = [("rpi3", "cortex-a53"), ("rpi4", "cortex-a72"), ("rpi5", "cortex-a76")];
+
+/// Sizes of the inputs that have symbols beside the batch, as `compile` takes them.
+fn dims(name: &str) -> &'static [&'static str] {
+    match name {
+        "ppocr_cls_v2" => &["x.2=48", "x.3=192"],
+        "ppocr_det_v4" => &["p2o.DynamicDimension.1=64", "p2o.DynamicDimension.2=96"],
+        _ => &[],
+    }
+}
+
+pub fn run(arguments: &[&str]) -> Result<()> {
+    let (mut dir, mut samples, mut only) = (None, "100", None);
+    let mut left = arguments.iter();
+    while let Some(a) = left.next() {
+        match *a {
+            "--samples" => samples = left.next().context("--samples wants a number, or all")?,
+            "--only" => only = Some(*left.next().context("--only wants a model's name")?),
+            d if dir.is_none() && !d.starts_with('-') => dir = Some(PathBuf::from(d)),
+            _ => bail!("expected --fixtures DIR [--samples N|all] [--only MODEL], found {arguments:?}"),
+        }
+    }
+    let dir = dir.context("expected a folder with models")?;
+    setup::cross::system_packages()?;
+    setup::python::run()?;
+    sh::run(&mut sh::command("cargo build --release --locked --quiet -p secateur"))?;
+    let mut models: Vec<PathBuf> = std::fs::read_dir(&dir)?.filter_map(|e| Some(e.ok()?.path())).collect();
+    models.retain(|m| m.extension().is_some_and(|e| e == "onnx"));
+    models.retain(|m| only.is_none_or(|o| m.file_stem().is_some_and(|s| s == o)));
+    models.sort();
+    if models.is_empty() {
+        bail!("{} holds no such model", dir.display());
+    }
+    println!(
+        "largest difference from onnxruntime, relative to the number but to no less than a thousandth of the largest;"
+    );
+    println!(
+        "of classifiers with data also how many of the classes are the same. Input: data where there are some, else noise"
+    );
+    println!(
+        "{:<24} {:<7} {:>9} {}",
+        "",
+        "",
+        "samples",
+        BOARDS.map(|(_, core)| format!("{core:>12}")).join(" ")
+    );
+    for model in &models {
+        for (what, budget) in [("whole", None), ("50 %", Some("50%"))] {
+            let found = row(&dir, model, budget, samples).with_context(|| model.display().to_string())?;
+            let name = model.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            println!("{name:<24} {what:<7} {found}");
+        }
+    }
+    Ok(())
+}
+
+fn row(dir: &Path, model: &Path, budget: Option<&str>, samples: &str) -> Result<String> {
+    let work = tempfile::tempdir()?;
+    let name = model.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    // The driver wants a bundle of this name.
+    let copy = work.path().join("m.onnx");
+    std::fs::copy(model, &copy)?;
+    let (mut cells, mut count) = (Vec::new(), 0);
+    for (board, core) in BOARDS {
+        let out = work.path().join(board);
+        let mut c = secateur();
+        c.arg("compile").arg(&copy).args(["--quiet", "--target", board, "-o"]).arg(&out);
+        c.args(dims(&name).iter().flat_map(|d| ["--dim", d]));
+        c.args(budget.iter().flat_map(|b| ["--macs", b]));
+        sh::output(&mut c)?;
+        let driver = out.join("driver");
+        let mut gcc = sh::command("aarch64-linux-gnu-gcc -O2 -static -o");
+        gcc.arg(&driver).arg("crates/secateur-codegen/tests/c/driver.c").arg(out.join("libm.a"));
+        sh::output(gcc.arg("-lpthread"))?;
+        let mut python = Command::new(sh::root().join(".venv/bin/python"));
+        let script = sh::root().join("xtask/py/bundle_outputs.py");
+        let mut ask = |step: &str| -> Result<Value> {
+            python = Command::new(sh::root().join(".venv/bin/python"));
+            python.arg(&script).arg(step).arg(out.join("m.onnx")).arg(&out).args(["--samples", samples]);
+            for d in dims(&name) {
+                python.args(["--dim", d]);
+            }
+            let family = FAMILIES
+                .iter()
+                .find(|f| f.models.iter().any(|m| name.strip_suffix("_bn").unwrap_or(&name) == *m));
+            if let Some(f) = family.filter(|f| dir.join(f.data).exists()) {
+                python.arg("--data").arg(dir.join(f.data)).args(["--mean", f.mean, "--std", f.std]);
+            }
+            Ok(serde_json::from_str(&sh::output(&mut python)?)?)
+        };
+        let asked = ask("make")?;
+        let text = |k: &str| asked[k].as_str().map(str::to_owned).context("the script gave no sizes");
+        count = asked["samples"].as_u64().context("the script gave no samples")?;
+        let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json"))?)?;
+        let workspace = report["code"]["workspace_bytes"].as_u64().context("no workspace in the report")?;
+        let mut qemu = Command::new("qemu-aarch64");
+        qemu.args(["-cpu", core]).arg(&driver).args(["run", &count.to_string(), &workspace.to_string()]);
+        qemu.args([text("inputs")?, text("outputs")?]).arg(out.join("out.bin"));
+        let inputs = asked["inputs"].as_str().map_or(0, |s| s.split(',').count());
+        qemu.args((0..inputs).map(|i| out.join(format!("in{i}.bin"))));
+        sh::output(&mut qemu)?;
+        let found = ask("compare")?;
+        let far = found["difference"].as_f64().unwrap_or(f64::INFINITY);
+        let same = found["same_class"].as_u64().map_or(String::new(), |n| format!(" {n}"));
+        cells.push(format!("{:>12}", format!("{far:.1e}{same}")));
+    }
+    Ok(format!("{count:>9} {}", cells.join(" ")))
+}
