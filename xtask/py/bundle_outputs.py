@@ -5,7 +5,8 @@
 
 `make` writes FOLDER/in0.bin.. and FOLDER/expected.bin, raw little-endian, outputs one after the other, and prints a JSON
 line: samples, and the bytes of one sample of each input and output. `compare` prints how far FOLDER/out.bin is from
-FOLDER/expected.bin: difference, and with data same_class, the samples on which the largest element is the same.
+FOLDER/expected.bin: difference, of each number a share of itself but of no less than a thousandth of the largest; of_largest,
+a share of the largest; and with data same_class, the samples on which the largest element is the same.
 """
 
 import argparse
@@ -66,7 +67,9 @@ def main():
         assert found.shape == expected.shape, (found.shape, expected.shape)
         least = np.abs(expected).max() * 1e-3
         far = np.abs(found - expected) / np.maximum(np.abs(expected), max(least, 1e-30))
-        answer = {"difference": float(far.max()) if np.isfinite(found).all() else float("inf")}
+        largest = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30)
+        finite = np.isfinite(found).all()
+        answer = {k: float(v) if finite else float("inf") for k, v in (("difference", far.max()), ("of_largest", largest))}
         if args.data:
             classes = [v.reshape(-1, json.load(open(f"{args.folder}/classes.json"))) for v in (found, expected)]
             answer["same_class"] = int((classes[0].argmax(1) == classes[1].argmax(1)).sum())

@@ -43,7 +43,8 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         bail!("{} holds no such model", dir.display());
     }
     println!(
-        "largest difference from onnxruntime, relative to the number but to no less than a thousandth of the largest;"
+        "largest difference from onnxruntime, relative to the largest number; to each number itself, but to no less than a \
+         thousandth of the largest;"
     );
     println!(
         "of classifiers with data also how many of the classes are the same. Input: data where there are some, else noise"
@@ -53,7 +54,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         "",
         "",
         "samples",
-        BOARDS.map(|(_, core)| format!("{core:>12}")).join(" ")
+        BOARDS.map(|(_, core)| format!("{core:>20}")).join(" ")
     );
     for model in &models {
         for (what, budget) in [("whole", None), ("50 %", Some("50%"))] {
@@ -111,9 +112,10 @@ fn row(dir: &Path, model: &Path, budget: Option<&str>, samples: &str) -> Result<
         qemu.args((0..inputs).map(|i| out.join(format!("in{i}.bin"))));
         sh::output(&mut qemu)?;
         let found = ask("compare")?;
-        let far = found["difference"].as_f64().unwrap_or(f64::INFINITY);
+        let number = |k: &str| found[k].as_f64().unwrap_or(f64::INFINITY);
+        let (far, of_largest) = (number("difference"), number("of_largest"));
         let same = found["same_class"].as_u64().map_or(String::new(), |n| format!(" {n}"));
-        cells.push(format!("{:>12}", format!("{far:.1e}{same}")));
+        cells.push(format!("{:>20}", format!("{of_largest:.1e} {far:.1e}{same}")));
     }
     Ok(format!("{count:>9} {}", cells.join(" ")))
 }
