@@ -66,10 +66,16 @@ fn the_bytes_are_the_same_at_any_thread_count() {
 }
 
 /// Squared error of a model's outputs on the test samples, a share of the original's power.
-fn error(desk: &Desk, model: &str, out: &str) -> f64 {
-    let line = format!("verify {model} out/{out}.onnx --data t.npy {PREPARED} --json");
+fn error(desk: &Desk, model: &str, out: &str, prepared: &str) -> f64 {
+    let line = format!("verify {model} out/{out}.onnx --data t.npy {prepared} --json");
     let report: Value = serde_json::from_str(&desk.done(&line).out).unwrap();
     10f64.powf(-report["comparison"]["outputs"][0]["sqnr_db"].as_f64().unwrap() / 10.0)
+}
+
+/// Takes away what was written, for runs that must write nothing.
+fn empty(desk: &Desk) {
+    std::fs::remove_dir_all(desk.path("out")).unwrap();
+    std::fs::create_dir(desk.path("out")).unwrap();
 }
 
 #[test]
@@ -86,7 +92,7 @@ fn weights_moved_together_lose_less_on_samples_never_seen() {
                 &format!("--weights {kind} --rounding {rounding}"),
             );
         }
-        let of = |name: &str| error(&desk, &model, &format!("{kind}{name}"));
+        let of = |name: &str| error(&desk, &model, &format!("{kind}{name}"), PREPARED);
         let (near, fed, moved) = (of("near"), of("fed"), of("moved"));
         println!("{kind}: {near:.4} {fed:.4} {moved:.4}");
         assert!(fed < 0.6 * near && moved < 0.95 * fed, "{kind}: {near} {fed} {moved}");
@@ -108,8 +114,11 @@ fn pruned_and_quantized_in_one_run() {
     assert!(said.contains("layers with integer weights"), "{said}");
     let pruned = desk.path("out/p.onnx").display().to_string();
     quantize(&desk, &pruned, "after", "--weights int4 --rounding feedback");
-    let (alone, joint, after) =
-        (error(&desk, &model, "p"), error(&desk, &model, "joint"), error(&desk, &model, "after"));
+    let (alone, joint, after) = (
+        error(&desk, &model, "p", PREPARED),
+        error(&desk, &model, "joint", PREPARED),
+        error(&desk, &model, "after", PREPARED),
+    );
     println!("pruned {alone:.4}, in one run {joint:.4}, one after the other {after:.4}");
     assert!(joint < after, "pruned {alone}, in one run {joint}, one after the other {after}");
     let bytes = |name: &str| std::fs::metadata(desk.path(&format!("out/{name}.onnx"))).unwrap().len();
@@ -122,8 +131,7 @@ fn pruned_and_quantized_in_one_run() {
     assert!(module.graph.nodes.iter().any(|n| n.is("QuantizeLinear")));
     // What is quantized already is refused before any work.
     std::fs::rename(desk.path("out/joint.onnx"), desk.path("joint.onnx")).unwrap();
-    std::fs::remove_dir_all(desk.path("out")).unwrap();
-    std::fs::create_dir(desk.path("out")).unwrap();
+    empty(&desk);
     let said = desk.refused(2, &format!("prune joint.onnx -o out/no.onnx {cut} --quantize int8"));
     assert!(said.contains("error[Q002]"), "{said}");
 }
@@ -155,23 +163,18 @@ fn layers_that_lose_most_stay_float_where_asked() {
     };
     desk.put("x.npy", npy("<f4", &[64, 8], &x(0)));
     desk.put("t.npy", npy("<f4", &[64, 8], &x(1000)));
-    let error = |out: &str| {
-        let line = format!("verify m.onnx out/{out}.onnx --data t.npy --json");
-        let report: Value = serde_json::from_str(&desk.done(&line).out).unwrap();
-        10f64.powf(-report["comparison"]["outputs"][0]["sqnr_db"].as_f64().unwrap() / 10.0)
-    };
     desk.done("quantize m.onnx -o out/all.onnx --calib x.npy");
     let line = "quantize m.onnx -o out/auto.onnx --calib x.npy --keep-float auto --json";
     let report: Value = serde_json::from_str(&desk.done(line).out).unwrap();
     let (spared, float) = (report["report"]["auto"].as_array().unwrap(), &report["report"]["float"]);
-    let (all, auto) = (error("all"), error("auto"));
+    let of = |out: &str| error(&desk, "m.onnx", out, "");
+    let (all, auto) = (of("all"), of("auto"));
     assert!(spared.len() == 1 && float.as_array().unwrap().len() == 1, "{report}");
     assert!(auto < 0.1 * all, "{spared:?}: {all} {auto}");
     // Where nothing stands out nothing stays float, and without data it is an error.
     let said = desk.done("quantize even.onnx -o out/w8.onnx --calib x.npy --weights w8 --keep-float auto");
     assert!(!said.out.contains("stays float"), "{}", said.out);
-    std::fs::remove_dir_all(desk.path("out")).unwrap();
-    std::fs::create_dir(desk.path("out")).unwrap();
+    empty(&desk);
     let said = desk.refused(2, "quantize m.onnx -o out/no.onnx --weights w8 --keep-float auto");
     assert!(said.contains("error[Q003]"), "{said}");
 }
@@ -218,8 +221,7 @@ fn ranges_without_width_and_weights_without_size() {
             assert!(error.is_some_and(|e| e < 0.02), "{out}: {report}");
         }
     }
-    std::fs::remove_dir_all(desk.path("out")).unwrap();
-    std::fs::create_dir(desk.path("out")).unwrap();
+    empty(&desk);
     for (bad, code) in [(f32::NAN, "D004"), (f32::INFINITY, "D004"), (f32::MAX, "Q001")] {
         desk.put("bad.npy", npy("<f4", &[10, 4], &x(bad)));
         let said = desk.refused(2, "quantize m.onnx -o out/no.onnx --calib bad.npy");

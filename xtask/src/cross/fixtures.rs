@@ -84,10 +84,9 @@ fn row(dir: &Path, model: &Path, budget: Option<&str>, samples: &str) -> Result<
         let mut gcc = sh::command("aarch64-linux-gnu-gcc -O2 -static -o");
         gcc.arg(&driver).arg("crates/secateur-codegen/tests/c/driver.c").arg(out.join("libm.a"));
         sh::output(gcc.arg("-lpthread"))?;
-        let mut python = Command::new(sh::root().join(".venv/bin/python"));
         let script = sh::root().join("xtask/py/bundle_outputs.py");
-        let mut ask = |step: &str| -> Result<Value> {
-            python = Command::new(sh::root().join(".venv/bin/python"));
+        let ask = |step: &str| -> Result<Value> {
+            let mut python = Command::new(sh::root().join(".venv/bin/python"));
             python.arg(&script).arg(step).arg(out.join("m.onnx")).arg(&out).args(["--samples", samples]);
             for d in dims(&name) {
                 python.args(["--dim", d]);
