@@ -4,9 +4,10 @@
     bundle_outputs.py make|compare MODEL FOLDER [--samples N|all] [--dim NAME=N ...] [--data X.npy --mean LIST --std LIST]
 
 `make` writes FOLDER/in0.bin.. and FOLDER/expected.bin, raw little-endian, outputs one after the other, and prints a JSON
-line: samples, and the bytes of one sample of each input and output. `compare` prints how far FOLDER/out.bin is from
+line: samples, the bytes of one sample of each input and output, and itself, the largest difference between onnxruntime's
+results with and without its optimizer, a share of the largest. `compare` prints how far FOLDER/out.bin is from
 FOLDER/expected.bin: difference, of each number a share of itself but of no less than a thousandth of the largest; of_largest,
-a share of the largest; and with data same_class, the samples on which the largest element is the same.
+a share of the largest; and with --classes same_class, the samples on which the largest element is the same.
 """
 
 import argparse
@@ -35,7 +36,8 @@ def feeds(session, args):
         x = x if args.samples == "all" else x[: int(args.samples)]
         x = ((x.astype(np.float32) / 255 - numbers(args.mean)) / numbers(args.std)).astype(np.float32)
         (given,) = session.get_inputs()
-        return {given.name: x.reshape([len(x)] + [int(d) for d in given.shape[1:]])}
+        known = all(isinstance(d, int) for d in given.shape[1:])
+        return {given.name: x.reshape([len(x), *given.shape[1:]]) if known else x}
     random = np.random.default_rng(7)
     batch = 100 if args.samples == "all" else int(args.samples)
     out = {}
@@ -59,6 +61,7 @@ def main():
     parser.add_argument("--data")
     parser.add_argument("--mean", default="0")
     parser.add_argument("--std", default="1")
+    parser.add_argument("--classes", action="store_true")
     args = parser.parse_args()
     onnxruntime.set_default_logger_severity(3)
     if args.step == "compare":
@@ -70,29 +73,36 @@ def main():
         largest = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30)
         finite = np.isfinite(found).all()
         answer = {k: float(v) if finite else float("inf") for k, v in (("difference", far.max()), ("of_largest", largest))}
-        if args.data:
+        if args.classes:
             classes = [v.reshape(-1, json.load(open(f"{args.folder}/classes.json"))) for v in (found, expected)]
             answer["same_class"] = int((classes[0].argmax(1) == classes[1].argmax(1)).sum())
         print(json.dumps(answer))
         return
-    session = onnxruntime.InferenceSession(args.model)
-    feed = feeds(session, args)
-    samples = len(next(iter(feed.values()))) if not isinstance(session.get_inputs()[0].shape[0], int) else 1
+    feed, outputs, plain = None, None, onnxruntime.SessionOptions()
+    plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    both = []
+    for options in (None, plain):
+        session = onnxruntime.InferenceSession(args.model, options)
+        feed = feed or feeds(session, args)
+        samples = len(next(iter(feed.values()))) if not isinstance(session.get_inputs()[0].shape[0], int) else 1
+        results = [[] for _ in session.get_outputs()]
+        step = 100
+        for at in range(0, samples, step):
+            part = session.run(None, {k: v[at : at + step] if samples > 1 else v for k, v in feed.items()})
+            for kept, y in zip(results, part):
+                kept.append(y)
+        both.append([np.concatenate(r) for r in results])
+    outputs = both[0]
+    flat = [np.concatenate([y.ravel().astype(np.float64) for y in side]) for side in both]
+    itself = np.abs(flat[0] - flat[1]).max() / max(np.abs(flat[0]).max(), 1e-30)
     for i, x in enumerate(feed.values()):
         np.ascontiguousarray(x).tofile(f"{args.folder}/in{i}.bin")
-    results = [[] for _ in session.get_outputs()]
-    step = 100
-    for at in range(0, samples, step):
-        part = session.run(None, {k: v[at : at + step] if samples > 1 else v for k, v in feed.items()})
-        for kept, y in zip(results, part):
-            kept.append(y)
-    outputs = [np.concatenate(r) for r in results]
     with open(f"{args.folder}/expected.bin", "wb") as f:
         for y in outputs:
             f.write(np.ascontiguousarray(y).tobytes())
     json.dump(int(outputs[0].shape[-1]), open(f"{args.folder}/classes.json", "w"))
     size = lambda arrays: ",".join(str(a.nbytes // samples) for a in arrays)
-    print(json.dumps({"samples": samples, "inputs": size(feed.values()), "outputs": size(outputs)}))
+    print(json.dumps({"samples": samples, "inputs": size(feed.values()), "outputs": size(outputs), "itself": float(itself)}))
 
 
 main()

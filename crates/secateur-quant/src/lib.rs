@@ -13,6 +13,7 @@
 
 mod dequantize;
 mod emit;
+mod equalize;
 mod feedback;
 mod kind;
 mod layers;
@@ -21,11 +22,14 @@ mod place;
 mod quantize;
 mod range;
 mod reconstruct;
+mod seen;
 mod sensitive;
+mod sweep;
 mod weight;
 mod work;
 
 pub use dequantize::dequantized;
+pub use equalize::Equalized;
 pub use feedback::Inverse;
 pub use kind::{Kind, kind};
 pub use opset::raise;

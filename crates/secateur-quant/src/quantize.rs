@@ -10,6 +10,7 @@ use secateur_prune::calib::reconstruct::Reconstructed;
 use serde::Serialize;
 
 use crate::dequantize::refusal;
+use crate::equalize::{self, Equalized};
 use crate::range::{Activations, Method};
 use crate::reconstruct::Target;
 use crate::sensitive::sensitive;
@@ -57,7 +58,9 @@ pub struct Options {
     pub activations: Option<Activations>,
     /// Scales of activations are powers of two.
     pub power_of_two: bool,
-    /// Weights are rounded with error feedback and biases corrected.
+    /// Channels between layers are brought to like ranges first, where that lowers the error.
+    pub equalize: bool,
+    /// Layers are fitted again and rounded with error feedback, one after the other.
     pub feedback: bool,
     /// Then all weights are moved together, rounded as they go, towards what [`quantize`] is told to be like.
     pub reconstruct: bool,
@@ -69,10 +72,28 @@ pub struct Options {
     pub keep_float_auto: bool,
 }
 
+impl Default for Options {
+    /// 8 bits, rounded to nearest.
+    fn default() -> Self {
+        Self {
+            weights: Weights::Int8,
+            method: Method::Mse,
+            activations: None,
+            power_of_two: false,
+            equalize: false,
+            feedback: false,
+            reconstruct: false,
+            epochs: None,
+            keep_float: Vec::new(),
+            keep_float_auto: false,
+        }
+    }
+}
+
 impl Options {
     /// How often every layer is gone through.
     pub fn rounds(&self) -> usize {
-        1 + usize::from(self.reconstruct) + usize::from(self.keep_float_auto)
+        1 + usize::from(self.reconstruct) + usize::from(self.keep_float_auto) + usize::from(self.equalize)
     }
 }
 
@@ -121,6 +142,8 @@ pub struct Report {
     pub pairs: usize,
     /// Scales of activations; pairs that share one count once.
     pub scales: usize,
+    /// What equalizing channels did.
+    pub equalized: Option<Equalized>,
     /// What moving all weights together did.
     pub reconstruction: Option<Reconstructed>,
     /// Why it was not done or not kept.
@@ -130,7 +153,7 @@ pub struct Report {
 /// Quantizes a graph that [`secateur_passes::prepare`] has been run on. Returns the new graph and what was done.
 ///
 /// Where all weights are moved together, `target` is what they are moved towards; the graph itself where `None`. `done`
-/// is called once for each layer that might stay float where that is asked for, once for ranges, once for each layer,
+/// is called once for each layer where channels are equalized, once for each that might stay float where that is asked for, once for ranges, once for each layer,
 /// and as often again where weights are moved together.
 ///
 /// # Errors
@@ -144,16 +167,28 @@ pub fn quantize(
     done: &mut dyn FnMut(),
 ) -> Result<(Graph, Report)> {
     quantizable(graph)?;
-    let needs = options.weights.activations() || options.feedback || options.keep_float_auto;
-    if needs && calibration.is_none() {
+    let needs = [options.weights.activations(), options.feedback, options.keep_float_auto, options.equalize];
+    if needs.contains(&true) && calibration.is_none() {
         return Err(diag(
             Code::Q003,
-            "integers for activations, error feedback and --keep-float auto need calibration data",
+            "integers for activations, error feedback, --equalize and --keep-float auto need calibration data",
         )
         .help("give --calib X.npy"));
     }
-    let work = Work::new(graph, options, calibration);
     let mut float = kept(graph, &options.keep_float)?;
+    let (mut own, mut theirs, mut equalized) = (None, None, None);
+    if let Some(c) = calibration.filter(|_| options.equalize) {
+        let (steps, did) = equalize::worthwhile(graph, options, c, &float, done)?;
+        equalized = Some(did);
+        if let Some(steps) = steps {
+            own = Some(equalize::applied(graph, &steps, &|_, _| None));
+            theirs = target.map(|t| equalize::applied(t.original, &steps, t.kept));
+        }
+    }
+    let graph = own.as_ref().unwrap_or(graph);
+    let theirs = theirs.as_ref().zip(target).map(|(original, t)| Target { original, ..*t });
+    let target = theirs.as_ref().or(target);
+    let work = Work::new(graph, options, calibration);
     let mut auto = Vec::new();
     if let Some(c) = calibration.filter(|_| options.keep_float_auto) {
         (float, auto) = sensitive(&work, c, float, done)?;
@@ -164,6 +199,7 @@ pub fn quantize(
     };
     let (graph, mut report) = work.build(&float, samples.as_ref(), target, done)?;
     report.auto = auto;
+    report.equalized = equalized;
     Ok((graph, report))
 }
 

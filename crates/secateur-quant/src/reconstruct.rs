@@ -17,6 +17,9 @@ pub struct Target<'a> {
     pub original: &'a Graph,
     /// Which elements of an axis of a value of it are left in the quantized one; `None` where all are.
     pub kept: &'a dyn Fn(ValueId, usize) -> Option<Vec<usize>>,
+    /// Layers are fitted towards it one by one as well. Not where all of them have been moved towards its outputs
+    /// together: what each gives by itself is then no longer what serves best.
+    pub layers: bool,
 }
 
 /// Moves the weights of `graph` towards `target`; those of `layers` stay on their grids.

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use secateur_diag::Result;
-use secateur_exec::{Executor, Histogram, ranges};
-use secateur_ir::{Graph, Links, Module, Tensor, ValueId, infer, verify};
+use secateur_exec::Histogram;
+use secateur_ir::{Graph, Links, Tensor, ValueId, infer, verify};
 use secateur_prune::calib::Samples;
 use secateur_prune::calib::linear::{Linear, linears};
 
@@ -14,6 +14,7 @@ use crate::place::{Placement, place};
 use crate::quantize::{Calibration, LayerReport, Options, Report};
 use crate::range::{Activations, Scale, choose};
 use crate::reconstruct::{Target, moved};
+use crate::sweep::swept;
 use crate::weight::Grid;
 use crate::{emit, opset};
 
@@ -61,8 +62,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The quantized graph, and what was done. With `samples` weights are rounded with error feedback, and moved
-    /// together afterwards if the options say so. `done` is called as [`crate::quantize`] says.
+    /// The quantized graph, and what was done. With `samples` layers are fitted and rounded with error feedback, and
+    /// moved together afterwards if the options say so. `done` is called as [`crate::quantize`] says.
     pub fn build(
         &self,
         float: &FxHashSet<usize>,
@@ -81,20 +82,27 @@ impl<'a> Work<'a> {
         let scale = |l: &Linear| Some(scales.get(self.source(&number, l.data)?)?.scale);
         let quantized = self.all.iter().filter(|l| placement.layers.contains(&l.node));
         let data_scale: FxHashMap<usize, f32> = quantized.filter_map(|l| Some((l.node, scale(l)?))).collect();
-        let rounding = Rounding { grid, data_scale: data_scale.clone(), samples };
-        let mut rounded = layers(graph, &placement.layers, &rounding, done)?;
-        let mut out = graph.clone();
+        let rounding = Rounding { grid, data_scale: data_scale.clone() };
+        let own = Target { original: graph, kept: &|_, _| None, layers: true };
+        let target = target.unwrap_or(&own);
+        let (mut out, mut rounded) = match samples {
+            Some(s) => {
+                let one_by_one = if target.layers { target } else { &own };
+                swept(graph, &placement.layers, &rounding, s, one_by_one, done)?
+            }
+            None => (graph.clone(), layers(graph, &placement.layers, &rounding, done)),
+        };
         let mut report = Report {
             layers: Vec::new(),
             float: Vec::new(),
             auto: Vec::new(),
             pairs: placement.pairs.len(),
             scales: placement.scales,
+            equalized: None,
             reconstruction: None,
             reconstruction_left: None,
         };
         if let (true, Some(samples)) = (self.options.reconstruct, samples) {
-            let own = Target { original: graph, kept: &|_, _| None };
             let (steps, mut way) = (rounded.len() as f64, 0.0);
             let told = &mut |share: f64| {
                 let before = way as usize;
@@ -102,7 +110,7 @@ impl<'a> Work<'a> {
                 (before..way as usize).for_each(|_| done());
             };
             let how = (grid.bits, self.options.epochs);
-            match moved(&mut out, &mut rounded, how, target.unwrap_or(&own), samples, told)? {
+            match moved(&mut out, &mut rounded, how, target, samples, told)? {
                 Ok(did) => report.reconstruction = Some(did),
                 Err(left) => report.reconstruction_left = Some(left.to_string()),
             }
@@ -140,23 +148,9 @@ impl<'a> Work<'a> {
     fn scales(&self, placement: &Placement, c: &Calibration) -> Result<Vec<Scale>> {
         let (graph, o) = (self.graph, self.options);
         let mut seen = self.seen.borrow_mut();
-        let new = placement.pairs.iter().map(|(v, _)| *v).filter(|v| !seen.contains_key(v));
-        let (outer, inner): (Vec<ValueId>, Vec<ValueId>) = new.partition(|v| graph.inputs.contains(v));
-        if !inner.is_empty() {
-            let executor = Executor::from_bytes(&probe(graph, &inner))?;
-            let found = ranges(&executor, c.data, c.batch, c.threads, &mut |_| ())?;
-            seen.extend(inner.into_iter().zip(found.into_iter().map(|(_, h)| h)));
-        }
-        if !outer.is_empty() {
-            seen.extend(outer.iter().map(|v| (*v, Histogram::default())));
-            for start in (0..c.data.samples()).step_by(c.batch.max(1)) {
-                for (name, t) in c.data.batch(start..start + c.batch.max(1))? {
-                    for v in outer.iter().filter(|v| graph.value(**v).name == name) {
-                        seen.entry(*v).or_default().add(t.as_f32().unwrap_or(&[]));
-                    }
-                }
-            }
-        }
+        let new: Vec<ValueId> =
+            placement.pairs.iter().map(|(v, _)| *v).filter(|v| !seen.contains_key(v)).collect();
+        seen.extend(crate::seen::seen(graph, &new, c)?);
         let mut sums = vec![Histogram::default(); placement.scales];
         for (v, n) in &placement.pairs {
             if let Some(h) = seen.get(v) {
@@ -171,22 +165,4 @@ impl<'a> Work<'a> {
         };
         sums.iter().enumerate().map(one).collect()
     }
-}
-
-/// The graph with other outputs, as a file.
-fn probe(graph: &Graph, values: &[ValueId]) -> Vec<u8> {
-    let mut g = graph.clone();
-    g.outputs = values.to_vec();
-    for v in values {
-        if let Some(t) = &mut g.value_mut(*v).ty {
-            t.shape = None;
-        }
-    }
-    for v in g.value_ids() {
-        // Without the message that it came from, which may point to another file.
-        if let Some(t) = g.init(v).cloned() {
-            g.set_init(v, t);
-        }
-    }
-    Module::from_graph(g).export().0.encode().to_vec()
 }

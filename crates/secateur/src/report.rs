@@ -198,6 +198,15 @@ pub(crate) fn quantized(q: &secateur_quant::Report) -> String {
         q.pairs,
         q.scales
     );
+    if let Some(e) = &q.equalized {
+        let kept = if e.after < e.before { "equalized" } else { "left as they were" };
+        out.push_str(&format!(
+            "channels between {} pairs of layers {kept}: error {} before, {} after\n",
+            e.pairs,
+            error(e.before),
+            error(e.after)
+        ));
+    }
     if let Some(r) = &q.reconstruction {
         out.push_str(&format!(
             "all weights moved together, rounded as they go, in {} passes; a run on three quarters of the samples took the \

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use secateur_exec::{Executor, InputSet, Recipe, Tensor, parse_data_args};
 use secateur_ir::{Module, ValueId};
-use secateur_quant::{Calibration, Method, Options, Weights};
+use secateur_quant::{Calibration, Options};
 use serde_json::Value;
 
 const SAMPLES: usize = 32;
@@ -33,17 +33,7 @@ fn integers_inside_are_those_of_onnxruntime() {
         let path = fixture(&format!("{name}.onnx"));
         let float = Executor::from_path(Path::new(&path)).unwrap();
         let calib = data(&float, "fashion_calib_x.npy");
-        let options = Options {
-            weights: Weights::Int8,
-            method: Method::Mse,
-            activations: None,
-            power_of_two: false,
-            feedback: false,
-            reconstruct: false,
-            epochs: None,
-            keep_float: Vec::new(),
-            keep_float_auto: false,
-        };
+        let options = Options::default();
         let calibration = Calibration { data: &calib, batch: 32, threads: 2 };
         let module = secateur::open(Path::new(&path)).unwrap();
         let (model, _, _) =

@@ -29,18 +29,15 @@ impl Engine {
     /// # Errors
     /// Those of the engine.
     pub fn new(graph: Graph, inputs: &[(&str, &Batches)]) -> Result<Self> {
-        let batch = |b: usize| inputs.iter().map(|(n, t)| (*n, &*t[b])).collect::<Vec<_>>();
-        let count = inputs.first().map_or(0, |(_, t)| t.len());
-        let mut programs: Vec<Own> = Vec::new();
-        for b in (0..count).filter(|b| *b == 0 || b + 1 == count) {
-            let fed = batch(b);
-            if !programs.iter().any(|p| p.takes(&fed)) {
-                programs.extend(Own::new(&graph, &fed));
-            }
-        }
-        let all = count > 0 && (0..count).all(|b| programs.iter().any(|p| p.takes(&batch(b))));
+        let (programs, all) = programs(&graph, inputs);
         let executor = || Executor::from_bytes(&Module::from_graph(graph).export().0.encode());
         Ok(Self { programs, executor: (!all).then(executor).transpose()? })
+    }
+
+    /// The same, by programs alone; `None` where these do not suffice.
+    pub fn own(graph: &Graph, inputs: &[(&str, &Batches)]) -> Option<Self> {
+        let (programs, all) = programs(graph, inputs);
+        all.then_some(Self { programs, executor: None })
     }
 
     /// The outputs, in the graph's order.
@@ -57,6 +54,21 @@ impl Engine {
         let out = self.executor.as_ref().ok_or_else(missing)?.run(&fed)?;
         Ok(out.into_iter().map(|r| r.1).collect())
     }
+}
+
+/// Programs for these batches, and whether every batch has one.
+fn programs(graph: &Graph, inputs: &[(&str, &Batches)]) -> (Vec<Own>, bool) {
+    let batch = |b: usize| inputs.iter().map(|(n, t)| (*n, &*t[b])).collect::<Vec<_>>();
+    let count = inputs.first().map_or(0, |(_, t)| t.len());
+    let mut programs: Vec<Own> = Vec::new();
+    for b in (0..count).filter(|b| *b == 0 || b + 1 == count) {
+        let fed = batch(b);
+        if !programs.iter().any(|p| p.takes(&fed)) {
+            programs.extend(Own::new(graph, &fed));
+        }
+    }
+    let all = count > 0 && (0..count).all(|b| programs.iter().any(|p| p.takes(&batch(b))));
+    (programs, all)
 }
 
 impl Own {

@@ -3,7 +3,7 @@
 
 pub mod allot;
 pub mod curves;
-mod engine;
+pub mod engine;
 pub mod linear;
 pub mod measure;
 pub mod norm;

@@ -64,6 +64,9 @@ pub struct Refitted {
     pub after: f64,
 }
 
+/// Takes what one group of an operator was fitted to, and the moments it was fitted on, to weights that may be had.
+pub type Settle<'a> = dyn FnMut(&Linear, usize, &Map, &Moments) -> Option<Mat<f64>> + 'a;
+
 /// Fits all operators behind a removal again, in place.
 ///
 /// `pruned` is `original` with slices cut out: its values have the same numbers, and `kept` tells which elements
@@ -77,6 +80,23 @@ pub fn compensate(
     kept: &dyn Fn(ValueId, usize) -> Option<Vec<usize>>,
     samples: &Samples,
     options: &Options,
+    done: &mut dyn FnMut(usize),
+) -> Result<Vec<Refitted>> {
+    sweep((original, pruned), kept, samples, options, None, done)
+}
+
+/// [`compensate`], where operators may be held to weights of a certain kind, as integers are: `settle` is asked with
+/// what each group was fitted to, and offsets then follow from what it gives. Operators after it are fitted on what
+/// these weights pass on, so that they make up for both. With it, every operator is fitted.
+///
+/// # Errors
+/// Those of the engine.
+pub fn sweep(
+    (original, pruned): (&Graph, &mut Graph),
+    kept: &dyn Fn(ValueId, usize) -> Option<Vec<usize>>,
+    samples: &Samples,
+    options: &Options,
+    mut settle: Option<&mut Settle>,
     done: &mut dyn FnMut(usize),
 ) -> Result<Vec<Refitted>> {
     let all: Vec<usize> = (0..samples.batches.len()).collect();
@@ -98,7 +118,7 @@ pub fn compensate(
             norm::repair((original, &mut before), (pruned, &mut after), due, &outs, kept, false)?;
         }
         let Some(o) = old.get(&l.weight) else { continue };
-        if !changed.contains(&l.data) && density(&l).is_none() {
+        if !changed.contains(&l.data) && density(&l).is_none() && settle.is_none() {
             continue;
         }
         let def = |g: &Graph, v: ValueId| g.links().def(v).unwrap_or(0);
@@ -140,7 +160,7 @@ pub fn compensate(
         let bounds = fate.bounds.filter(|_| fate.other.is_none() || other.is_some());
         let task = Task { data: &data, target, other, sum, unfold, samples };
         let mask = options.masks.as_ref().zip(density(&l)).map(|(m, d)| (m.pattern, d));
-        report.push(refit(pruned, &l, task, bounds, options, mask)?);
+        report.push(refit(pruned, &l, task, bounds, options, mask, settle.as_deref_mut())?);
         outs.retain(|v| *v != o.out);
         done(l.node);
     }
@@ -188,6 +208,7 @@ fn refit(
     bounds: Option<(f32, f32)>,
     options: &Options,
     mask: Option<(Pattern, f64)>,
+    mut settle: Option<&mut Settle>,
 ) -> Result<Refitted> {
     let Some(weight) = graph.init(l.weight).cloned() else { unreachable!("linear() saw a weight") };
     let name = graph.value(l.weight).name.clone();
@@ -223,6 +244,12 @@ fn refit(
                 task.samples.threads,
             )
         });
+        // What is zero already stays so.
+        let zeros = settle.is_some() && w.col_iter().any(|c| c.iter().any(|x| *x == 0.0));
+        let support = match zeros {
+            true => Some(Mat::from_fn(w.nrows(), w.ncols(), |i, j| w[(i, j)] != 0.0)),
+            false => support,
+        };
         let fitted = |all: &Moments| match &support {
             Some(s) => {
                 let problem = solve::problem(all, w, fixed.as_deref(), out.damping);
@@ -256,6 +283,9 @@ fn refit(
                 Some(m) => map = m,
                 None => break,
             }
+        }
+        if let Some(settled) = settle.as_deref_mut().and_then(|s| s(l, g, &map, &all)) {
+            map = solve::with_offsets(&all, settled, fixed.as_deref());
         }
         out.after += solve::errors(&held, &map).iter().sum::<f64>();
         *w = map.w;

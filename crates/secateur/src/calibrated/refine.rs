@@ -114,7 +114,8 @@ impl Run<'_> {
         let samples = &self.calibration.samples;
         let Attempt { report, state, .. } = attempt;
         let kept = |v, a| state.kept(v, a);
-        let target = Target { original: &self.analyzed.module.graph, kept: &kept };
+        let layers = report.reconstruction.is_none();
+        let target = Target { original: &self.analyzed.module.graph, kept: &kept, layers };
         let data =
             secateur_quant::Calibration { data: &q.data, batch: samples.len_of(0), threads: samples.threads };
         let layers = linears(&state.graph).len();

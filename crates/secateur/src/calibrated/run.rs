@@ -112,7 +112,7 @@ impl<'a> Run<'a> {
             exchange: c.rating == Rating::Obs && !w.exchange,
             zeros: c.masks.is_some(),
             epochs: if w.reconstruction || w.compensation || steps.is_empty() { 0 } else { c.epochs },
-            quantize: c.quantize.as_ref().map(|q| q.options.reconstruct),
+            quantize: c.quantize.is_some(),
         };
         Ok(outline(&work, steps, asked))
     }

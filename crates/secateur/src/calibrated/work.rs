@@ -33,8 +33,8 @@ pub struct Asked {
     pub zeros: bool,
     /// Passes of the reconstruction, 0 for none.
     pub epochs: usize,
-    /// Whether the result is quantized, and then all weights moved together.
-    pub quantize: Option<bool>,
+    /// Whether the result is quantized.
+    pub quantize: bool,
 }
 
 /// The stages to come, with their work in one unit.
@@ -43,6 +43,8 @@ pub fn outline(w: &Work, steps: &[usize], asked: Asked) -> Vec<(&'static str, f6
     let look = [statistics, ("order of removal", 2.0 * w.solutions), ("sensitivity", ENGINE * w.sensitivity)];
     let look =
         |out: &mut Vec<_>| out.extend(look.iter().filter(|l| asked.sensitivity || l.0 != "sensitivity"));
+    // Both networks, moments, and targets.
+    let fit = (2.0 * ENGINE + TARGETS) * w.pass + w.products + 8.0 * w.solutions;
     let mut out = Vec::new();
     if asked.cut {
         look(&mut out);
@@ -58,8 +60,6 @@ pub fn outline(w: &Work, steps: &[usize], asked: Asked) -> Vec<(&'static str, f6
             if asked.zeros && step == steps {
                 out.extend([statistics, ("zeros by layer", ENGINE * w.sensitivity + 10.0 * w.solutions)]);
             }
-            // Both networks, moments, and targets.
-            let fit = (2.0 * ENGINE + TARGETS) * w.pass + w.products + 8.0 * w.solutions;
             out.push(("compensation", fit));
         }
     }
@@ -67,10 +67,8 @@ pub fn outline(w: &Work, steps: &[usize], asked: Asked) -> Vec<(&'static str, f6
         // The original forwards, the pruned network forwards and backwards, and short runs.
         out.push(("reconstruction", BACKWARDS * 3.5 * w.pass * (asked.epochs as f64 + 4.0)));
     }
-    if let Some(moved) = asked.quantize {
-        // Three runs that choose the size of steps, on three quarters of the samples, and the one that counts.
-        let passes = if moved { 6.0 * (3.0 * 0.75 + 1.0) } else { 0.0 };
-        out.push(("quantization", BACKWARDS * 3.5 * w.pass * passes + 3.0 * ENGINE * w.pass + w.products));
+    if asked.quantize {
+        out.push(("quantization", fit));
     }
     out
 }
@@ -124,7 +122,7 @@ mod tests {
 
     const WORK: Work = Work { pass: 2e10, products: 2e11, solutions: 1e9, sensitivity: 7e10 };
     const ALL: Asked =
-        Asked { cut: true, sensitivity: true, exchange: true, zeros: true, epochs: 30, quantize: None };
+        Asked { cut: true, sensitivity: true, exchange: true, zeros: true, epochs: 30, quantize: false };
 
     #[test]
     fn the_share_grows_to_one_also_where_stages_are_left_out() {
@@ -169,12 +167,12 @@ mod tests {
             exchange: false,
             zeros: false,
             epochs: 0,
-            quantize: None,
+            quantize: false,
         };
         let names = |asked| outline(&WORK, &[1], asked).iter().map(|s| s.0).collect::<Vec<_>>();
         assert_eq!(names(none), ["compensation"]);
         assert_eq!(names(Asked { zeros: true, ..none }), ["statistics", "zeros by layer", "compensation"]);
-        assert_eq!(names(Asked { quantize: Some(true), ..none }), ["compensation", "quantization"]);
+        assert_eq!(names(Asked { quantize: true, ..none }), ["compensation", "quantization"]);
         assert_eq!(names(Asked { cut: true, ..none }), ["statistics", "order of removal", "compensation"]);
     }
 }

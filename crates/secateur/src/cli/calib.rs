@@ -180,7 +180,6 @@ impl Calibrating {
             options: secateur_quant::Options {
                 keep_float: globs(&self.keep_float),
                 keep_float_auto: auto(&self.keep_float),
-                reconstruct: !self.without.contains(&Part::Reconstruction),
                 ..w.options()
             },
             data,

@@ -37,17 +37,7 @@ impl WeightsName {
 
     /// Everything by default, with error feedback.
     pub fn options(self) -> Options {
-        Options {
-            weights: self.weights(),
-            method: Method::Mse,
-            activations: None,
-            power_of_two: false,
-            feedback: true,
-            reconstruct: true,
-            epochs: None,
-            keep_float: Vec::new(),
-            keep_float_auto: false,
-        }
+        Options { weights: self.weights(), feedback: true, ..Options::default() }
     }
 }
 
@@ -78,9 +68,10 @@ pub enum ActivationsName {
 pub enum RoundingName {
     /// Each by itself.
     Nearest,
-    /// With error feedback, and biases corrected; needs --calib.
+    /// Layer by layer: fitted again on what the rounded layers before it give, rounded with error feedback; needs
+    /// --calib.
     Feedback,
-    /// With error feedback, then all weights moved together, rounded as they go; needs --calib.
+    /// So, and then all weights moved together, rounded as they go; needs --calib.
     Reconstruct,
 }
 
@@ -107,7 +98,10 @@ pub struct Quantizing {
     /// Scales of activations are powers of two.
     #[arg(long)]
     power_of_two: bool,
-    /// How weights are rounded; reconstruct by default at 4 bits where there are data, else nearest.
+    /// Bring the channels between layers to like ranges first, where that lowers the error; needs --calib.
+    #[arg(long)]
+    equalize: bool,
+    /// How weights are rounded; feedback by default at 4 bits where there are data, else nearest.
     #[arg(long, value_enum)]
     rounding: Option<RoundingName>,
     /// Passes over the samples of --rounding reconstruct: 6, up to 20 where samples are few.
@@ -173,8 +167,9 @@ impl Quantizing {
                 ActivationsName::Uint8 => Activations::Uint8,
             }),
             power_of_two: self.power_of_two,
+            equalize: self.equalize,
             feedback: self.rounding.map_or(four, |r| r != RoundingName::Nearest),
-            reconstruct: self.rounding.map_or(four, |r| r == RoundingName::Reconstruct),
+            reconstruct: self.rounding == Some(RoundingName::Reconstruct),
             epochs: self.epochs,
             keep_float: globs(&self.keep_float),
             keep_float_auto: auto(&self.keep_float),

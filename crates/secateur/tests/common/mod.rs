@@ -1,6 +1,8 @@
 //! The built command, and small models and arrays to give it.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub mod quantizing;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -13,10 +13,13 @@ mod attend;
 mod bridge;
 mod build;
 mod check;
+#[path = "../common/mod.rs"]
+mod common;
 mod graphs;
 mod image;
 mod odd;
 mod places;
+mod quantized;
 mod rng;
 mod sequence;
 mod tamper;
@@ -116,4 +119,34 @@ fn wrong_rules_are_found() {
         println!("{name}: seed {found:?}");
         assert!(found.is_some(), "{name}: no graph shows it");
     }
+}
+
+/// Graphs that are quantized in every run of the tests.
+const QUANTIZED: u64 = 200;
+
+#[test]
+fn quantized_graphs_are_sound() {
+    let first = variable("SECATEUR_ORACLE_SEED").unwrap_or(1);
+    let results = all(first..first + QUANTIZED, |seed| {
+        quantized::quantized(seed, None).map_err(|e| format!("seed {seed}: {e}"))
+    });
+    let failures: Vec<&String> = results.iter().filter_map(|r| r.as_ref().err()).collect();
+    let shown: Vec<&quantized::Quantized> =
+        results.iter().filter_map(|r| r.as_ref().ok()?.as_ref()).collect();
+    let count = |f: &dyn Fn(&quantized::Quantized) -> usize| shown.iter().map(|s| f(s)).sum::<usize>();
+    let mut errors: Vec<f64> = shown.iter().map(|s| s.error).collect();
+    errors.sort_by(f64::total_cmp);
+    println!(
+        "{} of {QUANTIZED} graphs quantized, {} layers, {} pairs, median error {:.1e}; {} failures",
+        shown.len(),
+        count(&|s| s.layers),
+        count(&|s| s.pairs),
+        errors[errors.len() / 2],
+        failures.len()
+    );
+    failures.iter().take(PRINTED).for_each(|f| println!("{f}\n"));
+    assert!(failures.is_empty(), "{} graphs failed", failures.len());
+    assert!(shown.len() as u64 > QUANTIZED / 2 && count(&|s| s.layers) > 300 && count(&|s| s.pairs) > 200);
+    // Many of these graphs have activations without weights between; still most come through.
+    assert!(errors[errors.len() / 2] < 0.02, "{}", errors[errors.len() / 2]);
 }
