@@ -30,6 +30,9 @@ fn integer(node: &Node) -> bool {
 /// `Q003` where there are integer operators, or integers that no QuantizeLinear makes.
 pub fn dequantized(graph: &Graph) -> Result<Graph> {
     let mut out = graph.clone();
+    // Scales may be products of others.
+    secateur_passes::run(&mut out, &["fold"])?;
+    let graph = &out.clone();
     let links = graph.links();
     let mut gone = vec![false; graph.nodes.len()];
     for (n, node) in graph.nodes.iter().enumerate() {

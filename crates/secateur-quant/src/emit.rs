@@ -12,25 +12,36 @@ fn scalar(graph: &mut Graph, name: &str, elem: ElemType, bytes: Vec<u8>) -> Valu
     graph.add_init(name, Tensor::from_bytes(elem, vec![], bytes))
 }
 
+/// Weights from which on the scales of biases are worked out from those of data and weights, not stored: they would be
+/// a part of the file that counts. Runtimes fold such products when they load a model.
+const FOLDED: usize = 16;
+
+/// Scales and zero points as constants, in the order of their numbers.
+pub fn constants(graph: &mut Graph, scales: &[Scale], to: Activations) -> Vec<(ValueId, ValueId)> {
+    let elem = if to == Activations::Int8 { ElemType::I8 } else { ElemType::U8 };
+    let mut zeros: FxHashMap<u8, ValueId> = FxHashMap::default();
+    let one = |(number, s): (usize, &Scale)| {
+        let z = if to == Activations::Int8 { (s.zero as i8) as u8 } else { s.zero as u8 };
+        let scale = scalar(graph, &format!("s{number}"), ElemType::F32, s.scale.to_le_bytes().to_vec());
+        let zero = *zeros.entry(z).or_insert_with(|| scalar(graph, &format!("z{number}"), elem, vec![z]));
+        (scale, zero)
+    };
+    scales.iter().enumerate().map(one).collect()
+}
+
 /// Inserts the pairs. Readers of a value inside the region that makes it, and outputs of the graph, keep the float
 /// value.
-pub fn pairs(graph: &mut Graph, placement: &Placement, scales: &[Scale], to: Activations) {
+pub fn pairs(graph: &mut Graph, placement: &Placement, constants: &[(ValueId, ValueId)], to: Activations) {
     let elem = if to == Activations::Int8 { ElemType::I8 } else { ElemType::U8 };
     let links = graph.links();
-    let mut shared: FxHashMap<usize, (ValueId, ValueId)> = FxHashMap::default();
     let mut edit = Edit::new(graph);
     let mut readers: Vec<(usize, usize, ValueId)> = Vec::new();
     // Names are short: in small models they would be a part of the file that counts.
     for (i, &(v, number)) in placement.pairs.iter().enumerate() {
-        let s = scales[number];
-        let (scale, zero) = *shared.entry(number).or_insert_with(|| {
-            let z = if to == Activations::Int8 { (s.zero as i8) as u8 } else { s.zero as u8 };
-            let scale = scalar(graph, &format!("s{number}"), ElemType::F32, s.scale.to_le_bytes().to_vec());
-            (scale, scalar(graph, &format!("z{number}"), elem, vec![z]))
-        });
+        let (scale, zero) = constants[number];
         let shape = graph.shape(v).map(<[Dim]>::to_vec);
         let typed = |elem| Some(TensorType { elem, shape: shape.clone() });
-        let q = graph.add_fresh(&format!("a{i}.q"), typed(elem));
+        let q = graph.add_fresh(&format!("q{i}"), typed(elem));
         let d = graph.add_fresh(&format!("a{i}"), typed(ElemType::F32));
         let node =
             |op, from, to| Node::new("", op, "", vec![Some(from), Some(scale), Some(zero)], vec![Some(to)]);
@@ -65,7 +76,7 @@ fn pack(values: &[i8], bits: u32) -> Vec<u8> {
 }
 
 /// Replaces a layer's weight by integers behind a DequantizeLinear, and its bias too where `data` is the scale of what
-/// the weight meets. Nodes go to the front of `front`.
+/// the weight meets, as a number and as a constant. Nodes go to the front of `front`.
 ///
 /// Blocked weights are stored `[outputs, inputs]` and brought to the weight's shape by a Reshape.
 pub fn weights(
@@ -73,7 +84,7 @@ pub fn weights(
     layer: &Layer,
     bits: u32,
     block: Option<usize>,
-    data: Option<f32>,
+    data: Option<(f32, ValueId)>,
     front: &mut Vec<Node>,
 ) {
     let l = &layer.linear;
@@ -166,7 +177,7 @@ pub fn weights(
                 graph.set_init(v, t);
             }
         }
-        Some(data) => {
+        Some((data, constant)) => {
             let products: Vec<f32> = scales.iter().map(|s| s * data).collect();
             let one = |(b, s): (&f64, &f32)| {
                 (b / f64::from(*s)).round_ties_even().clamp(-2147483648.0, 2147483647.0)
@@ -175,7 +186,14 @@ pub fn weights(
                 bias.iter().zip(&products).flat_map(|p| (one(p) as i32).to_le_bytes()).collect();
             let q = graph
                 .add_init(&format!("{name}.q"), Tensor::from_bytes(ElemType::I32, vec![bias.len()], bytes));
-            let s = graph.add_init(&format!("{name}.s"), Tensor::f32(&[bias.len()], &products));
+            let product = (bias.len() >= FOLDED).then(|| {
+                let product = graph.add_fresh(&format!("{name}.s"), None);
+                front.push(Node::new("", "Mul", "", vec![Some(s), Some(constant)], vec![Some(product)]));
+                product
+            });
+            let s = product.unwrap_or_else(|| {
+                graph.add_init(&format!("{name}.s"), Tensor::f32(&[bias.len()], &products))
+            });
             let d = graph.add_fresh(&name, typed(graph, v));
             let mut node = Node::new("", "DequantizeLinear", "", vec![Some(q), Some(s)], vec![Some(d)]);
             node.set_int("axis", 0);

@@ -79,7 +79,8 @@ impl<'a> Work<'a> {
         };
         done();
         let number: FxHashMap<ValueId, usize> = placement.pairs.iter().copied().collect();
-        let scale = |l: &Linear| Some(scales.get(self.source(&number, l.data)?)?.scale);
+        let source = |l: &Linear| self.source(&number, l.data).filter(|n| *n < scales.len());
+        let scale = |l: &Linear| source(l).map(|n| scales[n].scale);
         let quantized = self.all.iter().filter(|l| placement.layers.contains(&l.node));
         let data_scale: FxHashMap<usize, f32> = quantized.filter_map(|l| Some((l.node, scale(l)?))).collect();
         let rounding = Rounding { grid, data_scale: data_scale.clone() };
@@ -116,15 +117,16 @@ impl<'a> Work<'a> {
             }
         }
         let name = |l: &Linear| graph.value(l.weight).name.clone();
+        let constants = emit::constants(&mut out, &scales, self.to);
         let mut front = Vec::new();
         for layer in &rounded {
             report.layers.push(LayerReport { weight: name(&layer.linear), bits: grid.bits });
-            let data = data_scale.get(&layer.linear.node).copied();
+            let data = source(&layer.linear).map(|n| (scales[n].scale, constants[n].0));
             emit::weights(&mut out, layer, grid.bits, grid.block, data, &mut front);
         }
         let stays = |l: &&Linear| rounded.iter().all(|r| r.linear.weight != l.weight);
         report.float = self.all.iter().filter(stays).map(name).collect();
-        emit::pairs(&mut out, &placement, &scales, self.to);
+        emit::pairs(&mut out, &placement, &constants, self.to);
         out.nodes.splice(0..0, front);
         emit::unused(&mut out);
         infer(&mut out)?;

@@ -23,6 +23,22 @@ fn every_kind_is_smaller_and_agrees() {
     }
 }
 
+/// Many layers of few weights: scales, biases and names count here.
+#[test]
+fn a_text_detector_is_a_little_more_than_a_quarter() {
+    let desk = Desk::new();
+    let model = fixture("ppocr_det_v4.onnx").display().to_string();
+    let bytes = std::fs::read(fixture("ocr_det_pages_x.npy")).unwrap();
+    let page = 3 * 320 * 320;
+    desk.put("x.npy", npy("|u1", &[1, 3, 320, 320], &bytes[bytes.len() - page..]));
+    let prepared = "--scale 1/255 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225";
+    desk.done(&format!("quantize {model} -o out/q.onnx --calib x.npy {prepared}"));
+    let size = |path: &str| std::fs::metadata(desk.path(path)).unwrap().len();
+    let (whole, small) = (size(&model), size("out/q.onnx"));
+    println!("{small} of {whole} bytes, {:.2} %", 100.0 * small as f64 / whole as f64);
+    assert!(100 * small <= 27 * whole);
+}
+
 #[test]
 fn the_bytes_are_the_same_at_any_thread_count() {
     let (desk, model) = desk("fashion_mobilenetv2.onnx");
