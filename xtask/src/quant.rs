@@ -11,11 +11,11 @@ const ROWS: &[(&str, &str)] = &[
     ("int8", "--weights int8"),
     ("int8, feedback", "--weights int8 --rounding feedback"),
     ("int4", "--weights int4"),
-    ("int4, feedback", "--weights int4 --rounding feedback"),
+    ("int4, reconstruct", "--weights int4 --rounding reconstruct"),
     ("int4, nearest", "--weights int4 --rounding nearest"),
     ("w8", "--weights w8"),
     ("w4", "--weights w4"),
-    ("w4, feedback", "--weights w4 --rounding feedback"),
+    ("w4, reconstruct", "--weights w4 --rounding reconstruct"),
     ("w4, nearest", "--weights w4 --rounding nearest"),
 ];
 
