@@ -51,6 +51,20 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// That of a value of a model; empty where it is not f32.
+    ///
+    /// # Errors
+    /// `D004` where it is NaN or infinite, naming it.
+    pub fn of(name: &str, t: &Tensor) -> Result<Self> {
+        let mut h = Self::default();
+        let values = if t.dtype() == DType::F32 { t.as_f32().unwrap_or(&[]) } else { &[] };
+        match h.add(values) {
+            true => Ok(h),
+            false => Err(diag(Code::D004, "a value of the model is NaN or infinite on these data")
+                .at("value", format!("%{name}"))),
+        }
+    }
+
     /// Counts more elements; `false` where one is not finite, and then nothing is counted.
     pub fn add(&mut self, values: &[f32]) -> bool {
         let (min, max, finite) = extent(values);
@@ -145,21 +159,12 @@ pub fn ranges(
     let jobs = if fixed.is_some() && n >= batch { n / batch } else { n.div_ceil(batch) };
     let names: Vec<String> = executor.outputs().iter().map(|o| o.name.clone()).collect();
     let mut sum = vec![Histogram::default(); names.len()];
-    let one = |(name, t): &(String, Tensor)| -> Result<Histogram> {
-        let mut h = Histogram::default();
-        let values = if t.dtype() == DType::F32 { t.as_f32().unwrap_or(&[]) } else { &[] };
-        match h.add(values) {
-            true => Ok(h),
-            false => Err(diag(Code::D004, "a value of the model is NaN or infinite on these data")
-                .at("value", format!("%{name}"))),
-        }
-    };
     let work = |job: usize| -> Result<Vec<Histogram>> {
         let mut inputs = data.batch(job * batch..(job + 1) * batch)?;
         if fixed.is_some() {
             inputs = inputs.into_iter().map(|(name, t)| (name, t.with_rows(batch))).collect();
         }
-        executor.run(&inputs)?.iter().map(one).collect()
+        executor.run(&inputs)?.iter().map(|(name, t)| Histogram::of(name, t)).collect()
     };
     fold_in_order(jobs, threads, work, &mut |job, found| {
         sum.iter_mut().zip(&found).for_each(|(a, b)| a.merge(b));

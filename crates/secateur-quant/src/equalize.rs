@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::quantize::{Calibration, Options};
 use crate::work::Work;
 
-/// Largest factor, as a power of two, either way: beyond it a channel is all but dead.
+/// Channels are brought up by at most this power of two: one that is smaller still is all but dead.
 const MOST: f64 = 6.0;
 
 /// By what the channels between two layers are divided.
@@ -74,8 +74,8 @@ pub fn worthwhile(
     Ok(((after < before).then_some(steps), did))
 }
 
-/// Whether an operator gives `s f(x)` for `s x`, channel by channel, for every positive `s`.
-fn homogeneous(graph: &Graph, n: usize, rank: usize) -> bool {
+/// Whether an operator gives `s f(x)` for `s x`, for every positive `s` of each place along `axis`.
+fn homogeneous(graph: &Graph, n: usize, axis: usize) -> bool {
     let node = &graph.nodes[n];
     if !node.domain().is_empty() {
         return false;
@@ -86,8 +86,8 @@ fn homogeneous(graph: &Graph, n: usize, rank: usize) -> bool {
     };
     match node.op() {
         "Relu" | "LeakyRelu" | "Identity" | "Dropout" => true,
-        "MaxPool" | "AveragePool" | "GlobalMaxPool" | "GlobalAveragePool" => rank > 2,
-        "Flatten" => node.int_or("axis", 1).is_ok_and(|a| a == 1) && flat(),
+        "MaxPool" | "AveragePool" | "GlobalMaxPool" | "GlobalAveragePool" => axis == 1,
+        "Flatten" => node.int_or("axis", 1).is_ok_and(|a| a == 1) && axis == 1 && flat(),
         _ => false,
     }
 }
@@ -100,7 +100,6 @@ fn reader<'a>(
     l: &Linear,
 ) -> Option<&'a Linear> {
     let mut v = l.out;
-    let mut channels_last = graph.shape(v)?.len() == l.axis + 1;
     loop {
         let [only] = links.uses(v) else { return None };
         if graph.is_output(v) || graph.is_captured(v) || only.input != Some(0) {
@@ -112,10 +111,9 @@ fn reader<'a>(
                 Kind::Conv { .. } | Kind::ConvTranspose { .. } => 1,
                 _ => rank - 1,
             };
-            let own = if channels_last && l.axis + 1 != rank { rank - 1 } else { l.axis };
-            return (axis == own).then_some(second);
+            return (axis == l.axis).then_some(second);
         }
-        if !homogeneous(graph, only.node, rank) {
+        if !homogeneous(graph, only.node, l.axis) {
             return None;
         }
         let node = &graph.nodes[only.node];
@@ -123,7 +121,6 @@ fn reader<'a>(
             return None;
         }
         v = node.output(0)?;
-        channels_last &= graph.shape(v)?.len() == rank;
     }
 }
 
@@ -194,8 +191,8 @@ fn balance(graph: &Graph, l: &Linear, batches: &Batches) -> Result<Option<Vec<f3
         return Ok(None);
     }
     // The largest range is kept, the others are brought up to it.
-    let middle = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let factor = |c: usize| log(c).map_or(1.0, |e| (e - middle).round().clamp(-MOST, MOST).exp2() as f32);
+    let largest = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let factor = |c: usize| log(c).map_or(1.0, |e| (e - largest).round().max(-MOST).exp2() as f32);
     let factor: Vec<f32> = (0..count).map(factor).collect();
     Ok(factor.iter().any(|f| *f != 1.0).then_some(factor))
 }
@@ -241,4 +238,52 @@ pub fn applied(graph: &Graph, steps: &[Step], kept: &dyn Fn(ValueId, usize) -> O
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the first layer has a reader across which channels may be scaled.
+    fn paired(text: &str) -> bool {
+        let mut graph = secateur_ir::parse::graph(text).unwrap();
+        secateur_ir::infer(&mut graph).unwrap();
+        let all = linears(&graph);
+        assert_eq!(all.len(), 2);
+        let by_node = all.iter().map(|l| (l.node, l.clone())).collect();
+        reader(&graph, &graph.links(), &by_node, &all[0]).is_some()
+    }
+
+    #[test]
+    fn only_operators_that_keep_channels_apart_lie_between() {
+        let images = |between: &str| {
+            format!(
+                r#"graph g opset(""=17) (%x: f32[N,3,8,8]) -> (%y) {{
+                @a: f32[4,3,3,3] = rand(1)
+                @b: f32[2,4,1,1] = rand(2)
+                %c: ? = Conv(%x, @a)
+                %r: ? = {between}
+                %y: ? = Conv(%r, @b)
+            }}"#
+            )
+        };
+        assert!(paired(&images("Relu(%c)")));
+        assert!(paired(&images("MaxPool(%c) {kernel_shape=[2, 2]}")));
+        assert!(!paired(&images("Sigmoid(%c)")));
+        assert!(!paired(&images("Add(%c, %c)")));
+        // Here the windows run along the channels.
+        let rows = |between: &str| {
+            format!(
+                r#"graph g opset(""=17) (%x: f32[N,5,6]) -> (%y) {{
+                @a: f32[6,8] = rand(1)
+                @b: f32[8,3] = rand(2)
+                %c: ? = MatMul(%x, @a)
+                %r: ? = {between}
+                %y: ? = MatMul(%r, @b)
+            }}"#
+            )
+        };
+        assert!(paired(&rows("Relu(%c)")));
+        assert!(!paired(&rows("MaxPool(%c) {kernel_shape=[3], pads=[1, 1]}")));
+    }
 }

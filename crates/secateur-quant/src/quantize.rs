@@ -153,8 +153,8 @@ pub struct Report {
 /// Quantizes a graph that [`secateur_passes::prepare`] has been run on. Returns the new graph and what was done.
 ///
 /// Where all weights are moved together, `target` is what they are moved towards; the graph itself where `None`. `done`
-/// is called once for each layer where channels are equalized, once for each that might stay float where that is asked for, once for ranges, once for each layer,
-/// and as often again where weights are moved together.
+/// is called once for each layer where channels are equalized, once for each that might stay float where that is asked
+/// for, once for ranges, once for each layer, and as often again where weights are moved together.
 ///
 /// # Errors
 /// `Q002` for a model that is quantized already, `Q003` where its type or operator set does not allow for it, `Q001`

@@ -1,7 +1,7 @@
 //! How the values of a graph are spread on the samples.
 
 use rustc_hash::FxHashMap;
-use secateur_diag::{Code, Result, diag};
+use secateur_diag::Result;
 use secateur_exec::{Executor, Histogram, Tensor, fold_in_order, ranges};
 use secateur_ir::{Graph, Module, ValueId};
 use secateur_prune::calib::Samples;
@@ -59,14 +59,7 @@ fn fast(graph: &Graph, values: &[ValueId], c: &Calibration) -> Result<Option<Vec
     let inputs: Vec<(&str, &Batches)> = inputs.iter().map(|(n, b)| (*n, b)).collect();
     let Some(engine) = Engine::own(graph, &inputs) else { return Ok(None) };
     let mut sum = vec![Histogram::default(); values.len()];
-    let one = |(v, t): (&ValueId, &Tensor)| -> Result<Histogram> {
-        let mut h = Histogram::default();
-        match h.add(t.as_f32().unwrap_or(&[])) {
-            true => Ok(h),
-            false => Err(diag(Code::D004, "a value of the model is NaN or infinite on these data")
-                .at("value", format!("%{}", graph.value(*v).name))),
-        }
-    };
+    let one = |(v, t): (&ValueId, &Tensor)| Histogram::of(&graph.value(*v).name, t);
     let work = |b: usize| -> Result<Vec<Histogram>> {
         let fed: Vec<(&str, &Tensor)> = inputs.iter().map(|(n, t)| (*n, &*t[b])).collect();
         values.iter().zip(&engine.run(&fed)?).map(one).collect()

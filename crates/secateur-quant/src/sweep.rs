@@ -11,6 +11,7 @@ use secateur_ir::{Graph, ValueId};
 use secateur_prune::calib::Samples;
 use secateur_prune::calib::linear::linears;
 use secateur_prune::calib::refit;
+use secateur_prune::calib::statistics::has_offset;
 
 use crate::feedback::Inverse;
 use crate::layers::{Layer, Rounding, least, nearest};
@@ -42,7 +43,7 @@ pub fn swept(
         }
         let bias: Vec<f32> = map.b.iter().map(|b| *b as f32).collect();
         let least = least(&Some(bias), r.data_scale.get(&l.node).copied(), map.w.ncols());
-        let inverse = Inverse::new(&m.gram(true), DAMPING);
+        let inverse = Inverse::new(&m.gram(has_offset(graph, l)), DAMPING);
         let power: Vec<f64> = (0..map.w.nrows()).map(|i| m.xx[(i, i)] / m.count.max(1.0)).collect();
         let one = round(&map.w, r.grid, &least, Some(&power), inverse.as_ref());
         let values = one.values();

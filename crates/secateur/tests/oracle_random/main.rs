@@ -128,7 +128,7 @@ const QUANTIZED: u64 = 200;
 fn quantized_graphs_are_sound() {
     let first = variable("SECATEUR_ORACLE_SEED").unwrap_or(1);
     let results = all(first..first + QUANTIZED, |seed| {
-        quantized::quantized(seed, None).map_err(|e| format!("seed {seed}: {e}"))
+        quantized::quantized(seed).map_err(|e| format!("seed {seed}: {e}"))
     });
     let failures: Vec<&String> = results.iter().filter_map(|r| r.as_ref().err()).collect();
     let shown: Vec<&quantized::Quantized> =

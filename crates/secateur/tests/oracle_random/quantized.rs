@@ -1,9 +1,7 @@
 //! What must hold of every random graph that is quantized.
 
-use std::path::Path;
-
 use secateur_diag::Code;
-use secateur_exec::{Executor, InputSet, Level, NpyFile, Recipe, Tensor};
+use secateur_exec::{Executor, InputSet, Level, NpyFile, Recipe};
 use secateur_ir::{ElemType, Module, ValueId, print, verify};
 use secateur_quant::{Calibration, Options, Report, Weights};
 
@@ -21,9 +19,8 @@ pub struct Quantized {
     pub error: f64,
 }
 
-/// Quantizes the graph of a seed; `None` where it cannot be run on samples at all. With `folder` it is written there,
-/// as `SEED.onnx`, with its samples and outputs.
-pub fn quantized(seed: u64, folder: Option<&Path>) -> Result<Option<Quantized>, String> {
+/// Quantizes the graph of a seed; `None` where it cannot be run on samples at all.
+pub fn quantized(seed: u64) -> Result<Option<Quantized>, String> {
     let mut rng = Rng::new(seed ^ 0x9a47);
     let mut module = Module::from_graph(graphs::random(seed).graph);
     let passes = &mut secateur_passes::Options::default();
@@ -85,21 +82,8 @@ pub fn quantized(seed: u64, folder: Option<&Path>) -> Result<Option<Quantized>, 
         wrong += a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
         power += a.iter().map(|a| a * a).sum::<f64>();
     }
-    if let Some(folder) = folder {
-        write(folder, seed, &bytes, &batch, &outputs);
-    }
     let error = wrong / power.max(1e-30);
     Ok(Some(Quantized { pairs: report.pairs, layers: report.layers.len(), error }))
-}
-
-fn write(folder: &Path, seed: u64, bytes: &[u8], inputs: &[(String, Tensor)], outputs: &[(String, Tensor)]) {
-    std::fs::write(folder.join(format!("{seed}.onnx")), bytes).unwrap();
-    for (kind, tensors) in [("in", inputs), ("out", outputs)] {
-        for (n, (_, t)) in tensors.iter().enumerate() {
-            let values: Vec<u8> = t.data.to_f64().iter().flat_map(|v| (*v as f32).to_le_bytes()).collect();
-            std::fs::write(folder.join(format!("{seed}.{kind}{n}")), values).unwrap();
-        }
-    }
 }
 
 /// Layers that the report names have integers, of the right type, and zeros where they had zeros; pairs are as many as
