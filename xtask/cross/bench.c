@@ -1,14 +1,17 @@
-/* Runs a bundle: outputs, time of a run, and where the time goes. Compiled with -DMODEL=NAME and -DHEADER="NAME.h".
+/* Runs a bundle: outputs, time of a run, and where the time goes. Compiled with -DMODEL=NAME, -DHEADER="NAME.h"
+ * and -DCORES=NAME_CORES.
  *
  * bench describe
  * bench run RUNS SECONDS WORKSPACE IN_BYTES,.. OUT_BYTES,.. OUTPUT INPUT..
  *
  * Sizes are of one sample, of which one is run. After a first run, RUNS runs are timed, each between HINT #64 and HINT #80
- * for the counting plugin: `time NANOSECONDS`. Then, for SECONDS, runs are interrupted about every millisecond to see
- * which instruction is at hand: `sample ADDRESS TIMES`. Outputs are written to the file OUTPUT one after the other. */
+ * for the counting plugin: `time NANOSECONDS`. Then, where SECONDS are given, RUNS runs whose layers are divided among
+ * threads: `together NANOSECONDS`; and for SECONDS, runs are interrupted about every millisecond to see which instruction
+ * is at hand: `sample ADDRESS TIMES`. Outputs are written to the file OUTPUT one after the other. */
 #define _GNU_SOURCE
 #include HEADER
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +77,40 @@ static void once(void) {
     }
 }
 
+/* Threads that spin until there is a part for each: the fastest that waiting can be. */
+static struct {
+    void (*task)(void *, size_t);
+    void *argument;
+    size_t parts, round, left;
+} work;
+
+static void *worker(void *number) {
+    const size_t i = (size_t)(uintptr_t)number;
+    for (size_t round = 0;; round++) {
+        while (__atomic_load_n(&work.round, __ATOMIC_ACQUIRE) == round) continue;
+        if (!work.task) return 0;
+        if (i < work.parts) work.task(work.argument, i);
+        __atomic_fetch_sub(&work.left, 1, __ATOMIC_RELEASE);
+    }
+}
+
+static void parallel_for(void *context, size_t n, void (*task)(void *, size_t), void *argument) {
+    (void)context;
+    if (n > CORES) fail("more parts than cores");
+    work.task = task, work.argument = argument, work.parts = n, work.left = CORES - 1;
+    __atomic_fetch_add(&work.round, 1, __ATOMIC_RELEASE);
+    if (task) task(argument, 0);
+    while (task && __atomic_load_n(&work.left, __ATOMIC_ACQUIRE)) continue;
+}
+
+static void together(void) {
+    int status = CALL(_run_parallel)((const void *)&inputs, (void *)outputs, workspace, 1, parallel_for, 0);
+    if (status) {
+        fprintf(stderr, "bench: the bundle returned %d\n", status);
+        exit(1);
+    }
+}
+
 static int by_size(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return x < y ? -1 : x > y;
@@ -121,6 +158,19 @@ int main(int argc, char **argv) {
         once();
         __asm__ volatile("hint #80" ::: "memory");
         printf("time %.0f\n", 1e9 * (seconds() - begin));
+    }
+    if (CORES > 1 && duration > 0) {
+        pthread_t threads[CORES];
+        for (size_t i = 1; i < CORES; i++)
+            if (pthread_create(&threads[i], 0, worker, (void *)(uintptr_t)i)) fail("no threads");
+        /* The first run waits for the threads to start. */
+        for (int i = -1; i < runs; i++) {
+            const double begin = seconds();
+            together();
+            if (i >= 0) printf("together %.0f\n", 1e9 * (seconds() - begin));
+        }
+        parallel_for(0, 0, 0, 0);
+        for (size_t i = 1; i < CORES; i++) pthread_join(threads[i], 0);
     }
     if (duration > 0) sampling(duration);
     FILE *f = fopen(argv[7], "wb");

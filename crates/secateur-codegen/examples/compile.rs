@@ -16,6 +16,7 @@ fn main() {
         dims,
         code_budget: secateur_codegen::bundle::CODE_BUDGET,
         compact: std::env::var_os("COMPACT").is_some(),
+        cores: secateur_codegen::divide::Cores::of(1),
     };
     let bundle = secateur_codegen::bundle::compile(&module.graph, &options).unwrap_or_else(|e| {
         eprintln!("{e}");

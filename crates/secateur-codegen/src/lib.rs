@@ -8,6 +8,7 @@
 
 pub mod bundle;
 pub mod choose;
+pub mod divide;
 pub mod emit;
 pub mod fuse;
 pub mod interp;

@@ -23,6 +23,24 @@ int m_run(const m_inputs *in, m_outputs *out, void *workspace) {
     for (size_t i = 0; i < in->batch * M_OUTPUT_Z_SIZE; i++) out->z[i] = -in->b_flag[i];
     return M_OK;
 }
+struct job {
+    const m_inputs *in;
+    m_outputs *out;
+};
+static void sample(void *argument, size_t i) {
+    struct job *job = argument;
+    for (size_t k = i * M_INPUT_X_SIZE; k < (i + 1) * M_INPUT_X_SIZE; k++)
+        job->out->y[k] += job->in->x[k] > 0 ? job->in->x[k] : 0;
+    for (size_t k = i * M_OUTPUT_Z_SIZE; k < (i + 1) * M_OUTPUT_Z_SIZE; k++) job->out->z[k] -= job->in->b_flag[k];
+}
+int m_run_parallel(const m_inputs *in, m_outputs *out, void *workspaces, size_t count, m_parallel_for parallel_for,
+                   void *context) {
+    if (!in || !out || !workspaces || !parallel_for) return M_ERROR_NULL;
+    if (!count || !in->batch) return M_ERROR_BATCH;
+    struct job job = {in, out};
+    parallel_for(context, in->batch, sample, &job);
+    return M_OK;
+}
 const char *m_describe(void) { return "{\"name\": \"m\"}"; }
 "#;
 
@@ -92,6 +110,22 @@ fn main() {
     assert_eq!(z, [-1.0; 8]);
     assert!(m::run(3, &x, &b, &mut y, &mut z, &mut workspace).is_err());
     assert!(m::run(0, &x[..0], &b[..0], &mut y[..0], &mut z[..0], &mut workspace).is_err());
+    let threads = |n: usize, task: &(dyn Fn(usize) + Sync)| {
+        std::thread::scope(|s| (0..n).for_each(|i| drop(s.spawn(move || task(i)))));
+    };
+    // The stand-in adds to what is there: every part has to run once, even if called twice or not at all.
+    let careless = |n: usize, task: &(dyn Fn(usize) + Sync)| [0, 0, n].iter().for_each(|i| task(*i));
+    let mut many = m::Workspace::many(2);
+    for k in 0..2 {
+        (y, z) = ([0.0; 12], [0.0; 8]);
+        let done = match k {
+            0 => m::run_parallel(2, &x, &b, &mut y, &mut z, &mut many, threads),
+            _ => m::run_parallel(2, &x, &b, &mut y, &mut z, &mut workspace, careless),
+        };
+        done.unwrap();
+        assert_eq!((&y[..6], z), (&[0.0, 2.0, 0.0, 4.0, 0.0, 6.0][..], [-1.0; 8]));
+    }
+    assert!(m::run_parallel(3, &x, &b, &mut y, &mut z, &mut many, threads).is_err());
     assert!(m::describe().contains("name") && m::TARGET == "test" && m::WORKSPACE_BYTES < 1 << 20);
 }
 "#;

@@ -65,12 +65,14 @@ fn there(
 
 /// The median time of a run, and its share for each function of the bundle by samples.
 fn report(text: &str, symbols: &Symbols, name: &str) -> Result<String> {
-    let mut times: Vec<f64> = Vec::new();
+    let (mut times, mut together): (Vec<f64>, Vec<f64>) = Default::default();
     let mut samples: HashMap<String, u64> = HashMap::new();
+    let mut out = String::new();
     for line in text.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["time", nanoseconds] => times.push(nanoseconds.parse()?),
+            ["together", nanoseconds] => together.push(nanoseconds.parse()?),
             ["sample", address, count] => {
                 let address = u64::from_str_radix(address.trim_start_matches("0x"), 16)?;
                 let symbol = symbols.at(address).filter(|s| s.starts_with(&format!("{name}_")));
@@ -80,15 +82,18 @@ fn report(text: &str, symbols: &Symbols, name: &str) -> Result<String> {
             _ => {}
         }
     }
-    times.sort_by(f64::total_cmp);
-    let median = *times.get(times.len() / 2).context("no time was measured: --runs 1 or more")?;
-    let mut out = format!(
-        "one inference: {:.3} ms (median of {}; fastest {:.3}, slowest {:.3})\n",
-        median / 1e6,
-        times.len(),
-        times[0] / 1e6,
-        times[times.len() - 1] / 1e6
-    );
+    let mut line = |what: &str, times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        let median = times.get(times.len() / 2)?;
+        let [middle, fastest, slowest] = [*median, times[0], times[times.len() - 1]].map(|t| t / 1e6);
+        out += &format!(
+            "{what}: {middle:.3} ms (median of {}; fastest {fastest:.3}, slowest {slowest:.3})\n",
+            times.len()
+        );
+        Some(*median)
+    };
+    let median = line("one inference", &mut times).context("no time was measured: --runs 1 or more")?;
+    line("on several cores", &mut together);
     let all: u64 = samples.values().sum();
     let mut rows: Vec<(String, u64)> = samples.into_iter().collect();
     rows.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -108,9 +113,11 @@ mod tests {
 
     #[test]
     fn time_is_shared_by_samples() {
-        let text = "time 3000000\ntime 1000000\ntime 2000000\nsample 0x10 3\nsample 0x14 1\n";
+        let text =
+            "time 3000000\ntime 1000000\ntime 2000000\ntogether 500000\nsample 0x10 3\nsample 0x14 1\n";
         let report = report(text, &Symbols::default(), "m").unwrap();
         assert!(report.starts_with("one inference: 2.000 ms (median of 3; fastest 1.000, slowest 3.000)"));
+        assert!(report.contains("on several cores: 0.500 ms (median of 1;"));
         assert!(report.contains("2.000 ms ± 1.000 100.0 %  (the program around)"), "{report}");
     }
 }

@@ -13,8 +13,9 @@ use std::{
 pub fn c(bundle: &Bundle, work: &Path) -> Result<PathBuf> {
     let program = work.join("bench");
     let Bundle { folder, name, .. } = bundle;
-    let mut gcc = sh::command("aarch64-linux-gnu-gcc -std=c99 -O2 -Wall -Wextra -Werror -static");
-    gcc.arg(format!("-DMODEL={name}")).arg(format!("-DHEADER=\"{name}.h\"")).arg("-I").arg(folder);
+    let mut gcc = sh::command("aarch64-linux-gnu-gcc -std=c99 -O2 -Wall -Wextra -Werror -pthread -static");
+    gcc.arg(format!("-DMODEL={name}")).arg(format!("-DHEADER=\"{name}.h\""));
+    gcc.arg(format!("-DCORES={}_CORES", name.to_uppercase())).arg("-I").arg(folder);
     gcc.arg("-o").arg(&program).arg("xtask/cross/bench.c").arg(folder.join(format!("lib{name}.a")));
     sh::run(&mut gcc)?;
     Ok(program)
@@ -43,8 +44,7 @@ pub fn rust(bundle: &Bundle, about: &About, inputs: &[PathBuf], work: &Path) -> 
 /// Reads each input from a file, runs one sample, writes the outputs to a file.
 fn source(bundle: &Bundle, about: &About) -> String {
     let module = bundle.folder.join(format!("{}.rs", bundle.name));
-    let mut text =
-        format!("#[allow(dead_code)]\n#[path = {:?}]\nmod bundle;\n\n", module.display().to_string());
+    let mut text = format!("#[path = {:?}]\nmod bundle;\n\n", module.display().to_string());
     text += "fn main() {\n    let files: Vec<String> = std::env::args().skip(1).collect();\n";
     text += "    let mut workspace = bundle::Workspace::new();\n";
     for (i, port) in about.inputs.iter().enumerate() {

@@ -45,6 +45,8 @@ pub struct Candidate {
 pub struct Draft {
     /// The step's number in the program.
     pub step: usize,
+    /// The layer's: parts of one layer share it, and run at the same time.
+    pub layer: usize,
     /// What was chosen.
     pub chosen: Candidate,
     /// Its code.
@@ -87,6 +89,12 @@ impl Cx<'_> {
         let origin = layout.origin;
         let at = usize::try_from(span.offset).ok().and_then(|o| o.checked_sub(origin));
         let at = at.ok_or_else(|| diag(Code::C004, "planes that begin before their tensor"))?;
+        // Where a view has the last rows of a tensor only, what lies before them is part of the region, so that it ends
+        // where the tensor does.
+        let end = at + c.saturating_sub(1) * plane + origin + h.saturating_sub(1) * row + w;
+        let last = layout.floats < end + (1 + layout.pads[2]) * row;
+        let shift = if last { (at + c * plane).saturating_sub(layout.floats).min(at) } else { 0 };
+        let (origin, at) = (origin + shift, at - shift);
         Ok((Planes { channels: c, height: h, width: w, row, plane, origin }, at))
     }
 
@@ -117,13 +125,34 @@ fn spreads(c: &Candidate, core: Core) -> bool {
     c.spec.pack(&parts, core).len() > raw + raw / 4 + 4096
 }
 
-/// Chooses a kernel for every step. With `compact`, none that spreads its weights where there is another.
-///
-/// # Errors
-/// [`Code::C001`] where no kernel can do a step.
-pub fn choose(p: &Program, layouts: &[Layout], core: Core, compact: bool) -> Result<Vec<Draft>, Obstacle> {
-    let cx = Cx { p, layouts, core };
-    let one = |(i, step): (usize, &Step)| {
+/// Chooses kernels for the steps of a program.
+pub struct Chooser<'a> {
+    /// The program.
+    pub p: &'a Program,
+    /// By tensor.
+    pub layouts: &'a [Layout],
+    /// The core.
+    pub core: Core,
+    /// No kernel that spreads its weights where there is another.
+    pub compact: bool,
+}
+
+impl Chooser<'_> {
+    /// A kernel for every step.
+    ///
+    /// # Errors
+    /// As [`Chooser::step`].
+    pub fn all(&self) -> Result<Vec<Draft>, Obstacle> {
+        self.p.steps.iter().enumerate().map(|(i, step)| self.step(i, step)).collect()
+    }
+
+    /// A kernel for one step, which may be a part of step `i` of the program.
+    ///
+    /// # Errors
+    /// [`Code::C001`] where no kernel can do it.
+    pub fn step(&self, i: usize, step: &Step) -> Result<Draft, Obstacle> {
+        let Chooser { p, layouts, core, compact } = *self;
+        let cx = Cx { p, layouts, core };
         let place = |e: Box<secateur_diag::Diagnostic>| {
             e.at("node", format!("{:?}", step.name)).at("step", crate::print::op(&step.op)).at(
                 "shapes",
@@ -156,7 +185,7 @@ pub fn choose(p: &Program, layouts: &[Layout], core: Core, compact: bool) -> Res
             let estimate = c.spec.estimate(core);
             others.push((c.label.clone(), estimate.instructions));
             if best.as_ref().is_none_or(|b| estimate.instructions < b.estimate.instructions) {
-                best = Some(Draft { step: i, chosen: c, code, estimate, others: vec![] });
+                best = Some(Draft { step: i, layer: i, chosen: c, code, estimate, others: vec![] });
             }
         }
         let chained = |op: &Op| match op {
@@ -172,8 +201,7 @@ pub fn choose(p: &Program, layouts: &[Layout], core: Core, compact: bool) -> Res
         others.retain(|(l, _)| *l != best.chosen.label);
         best.others = others;
         Ok(best)
-    };
-    p.steps.iter().enumerate().map(one).collect()
+    }
 }
 
 fn candidates(cx: &Cx, step: &Step) -> Result<Vec<Candidate>> {

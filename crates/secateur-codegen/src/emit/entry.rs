@@ -5,7 +5,7 @@ use secateur_neon::Code;
 use secateur_neon::asm::{Asm, Cond, Label, SP, X};
 
 use crate::emit::{Function, Image};
-use crate::machine::{Address, Base, Machine};
+use crate::machine::{Address, Base, Call, Machine, Wave};
 use crate::plan::ALIGN;
 use crate::program::{Port, Program};
 
@@ -48,29 +48,93 @@ fn set(a: &mut Asm, to: X, from: &Address, constants: &str) {
     }
 }
 
-/// `NAME_sample(table of pointers, workspace)`: one sample through all kernels. `symbols` are the kernels' names.
-fn sample(m: &Machine, inputs: usize, symbols: &[String], name: &str, constants: &str) -> Result<Code> {
-    let mut a = Asm::new();
-    a.mov(X(20), X(0));
-    a.mov(X(19), X(1));
-    for (call, symbol) in m.calls.iter().zip(symbols) {
-        let behind = |p: &Address| match p.base {
-            Base::Output(i) => Address { base: Base::Output(i + inputs), ..*p },
-            _ => *p,
-        };
-        set(&mut a, X(0), &behind(&call.output), constants);
-        for (i, p) in call.inputs.iter().enumerate() {
-            set(&mut a, X(1 + i as u8), &behind(p), constants);
-        }
-        if let Some(p) = &call.constants {
-            set(&mut a, X(4), p, constants);
-        }
-        if let Some(p) = &call.scratch {
-            set(&mut a, X(5), p, constants);
-        }
-        a.call(symbol);
+/// The kernel of a call with its arguments; x20 is the table of pointers, x19 the workspace.
+fn kernel(a: &mut Asm, call: &Call, symbol: &str, inputs: usize, constants: &str) {
+    let behind = |p: &Address| match p.base {
+        Base::Output(i) => Address { base: Base::Output(i + inputs), ..*p },
+        _ => *p,
+    };
+    set(a, X(0), &behind(&call.output), constants);
+    for (i, p) in call.inputs.iter().enumerate() {
+        set(a, X(1 + i as u8), &behind(p), constants);
     }
-    done(a, format!("{name}_sample"))
+    if let Some(p) = &call.constants {
+        set(a, X(4), p, constants);
+    }
+    if let Some(p) = &call.scratch {
+        set(a, X(5), p, constants);
+    }
+    a.call(symbol);
+}
+
+/// What the functions that call kernels know.
+struct Calls<'a> {
+    m: &'a Machine,
+    p: &'a Program,
+    /// The kernels' names, one a call.
+    symbols: &'a [String],
+    /// The network's.
+    name: &'a str,
+    /// The first constant's.
+    constants: &'a str,
+}
+
+impl Calls<'_> {
+    fn kernels(&self, a: &mut Asm, calls: std::ops::Range<usize>) {
+        for i in calls {
+            kernel(a, &self.m.calls[i], &self.symbols[i], self.p.inputs.len(), self.constants);
+        }
+    }
+
+    /// `NAME_sample(table of pointers, workspace)`: one sample through all kernels.
+    fn sample(&self) -> Result<Code> {
+        let mut a = Asm::new();
+        a.mov(X(20), X(0));
+        a.mov(X(19), X(1));
+        self.kernels(&mut a, 0..self.m.calls.len());
+        done(a, format!("{}_sample", self.name))
+    }
+
+    /// `NAME_divided(table of pointers, workspace, parallel_for, context)`: the same, all parts of a layer at once.
+    fn divided(&self) -> Result<Code> {
+        let mut a = Asm::new();
+        let task = i64::from(a.reserve(16));
+        a.mov(X(20), X(0));
+        a.mov(X(19), X(1));
+        a.mov(X(21), X(2));
+        a.mov(X(22), X(3));
+        a.stp_x(X(20), X(19), SP, task);
+        for (w, wave) in self.m.waves.iter().enumerate() {
+            self.kernels(&mut a, wave.before.clone());
+            if wave.parts.len() == 1 {
+                self.kernels(&mut a, wave.parts.clone());
+                continue;
+            }
+            // parallel_for(context, parts, task, argument)
+            a.mov(X(0), X(22));
+            a.mov_imm(X(1), wave.parts.len() as i64);
+            a.address(X(2), &format!("{}_parts_{w}", self.name), 0);
+            a.add_imm(X(3), SP, task);
+            a.call_x(X(21));
+        }
+        done(a, format!("{}_divided", self.name))
+    }
+
+    /// `NAME_parts_W(table of pointers and workspace, index)`: one part of a layer.
+    fn parts(&self, w: usize, wave: &Wave) -> Result<Code> {
+        let mut a = Asm::new();
+        a.ldp_x(X(20), X(19), X(0), 0);
+        let end = a.end();
+        for (i, call) in wave.parts.clone().enumerate() {
+            let next = a.label();
+            a.cmp_i(X(1), i as u32);
+            a.b_if(Cond::Ne, next);
+            self.kernels(&mut a, call..call + 1);
+            a.b(end);
+            a.bind(next);
+        }
+        done(a, format!("{}_parts_{w}", self.name))
+    }
 }
 
 fn fail_if_unaligned(a: &mut Asm, x: X, bytes: usize, to: Label) {
@@ -81,8 +145,8 @@ fn fail_if_unaligned(a: &mut Asm, x: X, bytes: usize, to: Label) {
     }
 }
 
-/// `NAME_run(inputs, outputs, workspace)`.
-fn run(m: &Machine, p: &Program, name: &str) -> Result<Code> {
+/// `NAME_run(inputs, outputs, workspace)`, or with `divided` `NAME_run_divided(.., parallel_for, context)`.
+fn run(m: &Machine, p: &Program, name: &str, divided: bool) -> Result<Code> {
     let mut a = Asm::new();
     let ports: Vec<&Port> = p.inputs.iter().chain(&p.outputs).collect();
     let table = i64::from(a.reserve(8 * ports.len() as u32));
@@ -112,10 +176,18 @@ fn run(m: &Machine, p: &Program, name: &str) -> Result<Code> {
         a.str_x(X(9), SP, table + 8 * i as i64);
     }
     a.mov(X(20), X(2));
+    if divided {
+        a.mov(X(21), X(3));
+        a.mov(X(22), X(4));
+    }
     a.bind(next);
     a.add_imm(X(0), SP, table);
     a.mov(X(1), X(20));
-    a.call(&format!("{name}_sample"));
+    if divided {
+        a.mov(X(2), X(21));
+        a.mov(X(3), X(22));
+    }
+    a.call(&format!("{name}_{}", if divided { "divided" } else { "sample" }));
     for (i, port) in ports.iter().enumerate() {
         a.ldr_x(X(9), SP, table + 8 * i as i64);
         a.add_imm(X(9), X(9), sample_bytes(port) as i64);
@@ -131,23 +203,34 @@ fn run(m: &Machine, p: &Program, name: &str) -> Result<Code> {
         a.mov_imm(X(0), value);
         a.b(end);
     }
-    done(a, format!("{name}_run"))
+    done(a, format!("{name}_run{}", if divided { "_divided" } else { "" }))
 }
 
 // The argument of a task: inputs, outputs, workspaces, their number, and the status.
 const TASK_BYTES: u32 = 40;
 
 /// `NAME_run_parallel(inputs, outputs, workspaces, count, parallel_for, context)`.
-fn run_parallel(name: &str) -> Result<Code> {
+fn run_parallel(m: &Machine, name: &str) -> Result<Code> {
     let mut a = Asm::new();
     let task = i64::from(a.reserve(TASK_BYTES));
-    let [null, batch] = [(); 2].map(|()| a.label());
+    let [null, batch, many] = [(); 3].map(|()| a.label());
+    let end = a.end();
     for x in [0, 1, 2, 4] {
         a.cbz(X(x), null);
     }
     a.cbz(X(3), batch);
     a.ldr_x(X(9), X(0), 0);
     a.cbz(X(9), batch);
+    if m.divided() {
+        // One workspace: the cores share each sample.
+        a.cmp_i(X(3), 1);
+        a.b_if(Cond::Ne, many);
+        a.mov(X(3), X(4));
+        a.mov(X(4), X(5));
+        a.call(&format!("{name}_run_divided"));
+        a.b(end);
+    }
+    a.bind(many);
     a.stp_x(X(0), X(1), SP, task);
     a.stp_x(X(2), X(3), SP, task + 16);
     a.mov_imm(X(9), 0);
@@ -160,7 +243,6 @@ fn run_parallel(name: &str) -> Result<Code> {
     a.add_imm(X(3), SP, task);
     a.call_x(X(9));
     a.ldr_x(X(0), SP, task + 32);
-    let end = a.end();
     a.b(end);
     for (label, value) in [(null, 1), (batch, 3)] {
         a.bind(label);
@@ -256,10 +338,18 @@ pub fn add(
         }
         image.functions.push(Function { code, global: global.then_some(name) });
     };
-    add(sample(m, p.inputs.len(), symbols, name, &constants)?, false);
-    add(run(m, p, name)?, true);
+    let calls = Calls { m, p, symbols, name, constants: &constants };
+    add(calls.sample()?, false);
+    add(run(m, p, name, false)?, true);
+    if m.divided() {
+        for (w, wave) in m.waves.iter().enumerate().filter(|(_, w)| w.parts.len() > 1) {
+            add(calls.parts(w, wave)?, false);
+        }
+        add(calls.divided()?, false);
+        add(run(m, p, name, true)?, false);
+    }
     add(task(m, p, name)?, false);
-    add(run_parallel(name)?, true);
+    add(run_parallel(m, name)?, true);
     add(describe(name)?, true);
     add(supported(name)?, true);
     let mut text = about.as_bytes().to_vec();

@@ -4,6 +4,7 @@
  * MODE: run       runs the batch once, warms up with one sample before, brackets one sample for the counting plugin
  *       threads   two threads, each with a workspace of its own, many times; all results must be equal
  *       parallel  the batch through m_run_parallel with threads
+ *       divided   one workspace through m_run_parallel: parts on threads, backwards, and from both ends by turns
  *       repeat    20,000 runs; every result must be the first one
  *       million   the same with a million
  *       errors    every way of calling it wrong
@@ -116,6 +117,18 @@ static void parallel_for(void *context, size_t n, task_fn task, void *argument) 
         pthread_join(threads[i], 0);
 }
 
+static void backwards(void *context, size_t n, task_fn task, void *argument) {
+    (void)context;
+    while (n--)
+        task(argument, n);
+}
+
+static void inwards(void *context, size_t n, task_fn task, void *argument) {
+    (void)context;
+    for (size_t i = 0; i < n; i++)
+        task(argument, i % 2 ? i / 2 : n - 1 - i / 2);
+}
+
 static void expect(int found, int wanted, const char *what) {
     if (found != wanted) {
         fprintf(stderr, "driver: %s gave %d, not %d\n", what, found, wanted);
@@ -188,6 +201,17 @@ int main(int argc, char **argv) {
             fail("two threads differ");
     } else if (parallel) {
         expect(m_run_parallel(&inputs, a.outputs, workspace, 3, parallel_for, &inputs), 0, "m_run_parallel");
+    } else if (!strcmp(mode, "divided")) {
+        static void (*const orders[])(void *, size_t, task_fn, void *) = {backwards, inwards, parallel_for};
+        expect(m_run(&inputs, b.outputs, workspace), 0, "m_run");
+        for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+            memset(workspace, 0xcb, workspace_bytes);
+            for (size_t k = 0; k < outs; k++)
+                memset(a.outputs[k], 0xcb, batch * out_bytes[k]);
+            expect(m_run_parallel(&inputs, a.outputs, workspace, 1, orders[i], &inputs), 0, "m_run_parallel");
+            if (!same(a.outputs, b.outputs))
+                fail("the order of the parts matters");
+        }
     } else if (!strcmp(mode, "repeat") || !strcmp(mode, "million")) {
         int runs = *mode == 'm' ? 1000000 : 20000;
         expect(m_run(&inputs, b.outputs, workspace), 0, "m_run");

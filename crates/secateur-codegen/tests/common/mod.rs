@@ -6,6 +6,7 @@ use std::process::Command;
 
 use secateur_codegen::Port;
 use secateur_codegen::bundle::{self, Bundle, Options};
+use secateur_codegen::divide::Cores;
 use secateur_diag::Result;
 use secateur_ir::{ElemType, Module, parse};
 use secateur_neon::Core;
@@ -48,6 +49,7 @@ pub fn options(core: Core, dims: &[(&str, usize)]) -> Options {
         dims: dims.iter().map(|(n, k)| ((*n).to_owned(), *k)).collect(),
         code_budget: bundle::CODE_BUDGET,
         compact: false,
+        cores: Cores::of(1),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use secateur_codegen::bundle::{self, Bundle, Options};
+use secateur_codegen::divide::Cores;
 use secateur_diag::{Code, Result, diag};
 use secateur_ir::Graph;
 use secateur_target::Target;
@@ -41,6 +42,9 @@ pub struct Args {
     /// Keep weights at their size: no kernels that transform them into a larger form for speed (Winograd).
     #[arg(long)]
     compact: bool,
+    /// Cores that one sample may run on at once: layers are divided into up to as many parts, for NAME_run_parallel.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    cores: u8,
     /// Print the lowered program.
     #[arg(long)]
     lowered: bool,
@@ -69,8 +73,8 @@ fn code(
     }
     let core = Clock::of(target)?.core;
     let target = target.name.clone();
-    let options =
-        Options { name: name.to_owned(), target, core, dims, code_budget: a.code_budget, compact: a.compact };
+    let (code_budget, compact, cores) = (a.code_budget, a.compact, Cores::of(a.cores.into()));
+    let options = Options { name: name.to_owned(), target, core, dims, code_budget, compact, cores };
     bundle::compile(graph, &options).map(Some).map_err(|e| match e.help {
         None if e.code == Code::C001 => e.help("--onnx-only writes the model without machine code"),
         _ => e,
@@ -81,7 +85,12 @@ fn code(
 fn summary(r: &bundle::Report) -> String {
     let row = |what: &str, n: usize, why: String| format!("{what:<9} {:>14}  {why}\n", count(Some(n as u64)));
     let over = 100.0 * r.workspace_bytes as f64 / r.workspace_bound.max(1) as f64 - 100.0;
+    let shared = match r.cores {
+        1 => String::new(),
+        n => row("in a row", r.critical as usize, format!("of these where {n} cores share the sample")),
+    };
     row("executed", r.instructions as usize, format!("instructions a sample on {}, estimated", r.core))
+        + &shared
         + &row("code", r.code_bytes, "bytes".into())
         + &row("constants", r.constant_bytes, "bytes".into())
         + &row("workspace", r.workspace_bytes, format!("bytes, {over:.1} % above the lower bound"))

@@ -49,6 +49,8 @@ extern \"C\" {{
 #define {u}_VERSION \"secateur {version}\"
 #define {u}_TARGET \"{target}\"
 #define {u}_CORE \"{core}\"
+/* Cores that one sample can run on at once. */
+#define {u}_CORES {cores}
 
 /* The workspace: its size in bytes, and what its address must be a multiple of. */
 #define {u}_WORKSPACE_BYTES ((size_t){workspace})
@@ -73,7 +75,8 @@ int {n}_run(const {n}_inputs *inputs, {n}_outputs *outputs, void *workspace);
 typedef void (*{n}_parallel_for)(void *context, size_t n, void (*task)(void *argument, size_t i), void *argument);
 
 /* Runs the samples of a batch on the caller's threads: `count` workspaces of {u}_WORKSPACE_BYTES each, one after the
- * other, are used by as many tasks. Results are those of {n}_run. */
+ * other, are used by as many tasks. With a count of 1
+ * {division}. Results are those of {n}_run. */
 int {n}_run_parallel(const {n}_inputs *inputs, {n}_outputs *outputs, void *workspaces, size_t count,
                      {n}_parallel_for parallel_for, void *context);
 
@@ -89,9 +92,14 @@ int {n}_supported(unsigned long hwcap);
 
 #endif
 ",
+        division = match a.cores {
+            1 => "samples run one after the other, each on one thread".into(),
+            cores => format!("every layer of a sample is divided among up to {cores} tasks"),
+        },
         version = a.version,
         target = a.target,
         core = a.core,
+        cores = a.cores,
         workspace = a.workspace,
         ins = members(&a.inputs, "const "),
         outs = members(&a.outputs, ""),

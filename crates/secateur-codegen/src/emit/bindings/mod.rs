@@ -25,6 +25,8 @@ pub struct About {
     pub core: String,
     /// Bytes of the workspace.
     pub workspace: usize,
+    /// Cores that one sample may run on at once.
+    pub cores: usize,
     /// The batch is free.
     pub batched: bool,
     /// Inputs with their fields' names.
@@ -164,6 +166,7 @@ impl About {
             "secateur": self.version,
             "target": self.target,
             "core": self.core,
+            "cores": self.cores,
             "needs": ["fp", "asimd"],
             "workspace_bytes": self.workspace,
             "workspace_align": crate::plan::ALIGN,

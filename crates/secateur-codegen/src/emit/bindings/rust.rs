@@ -22,6 +22,15 @@ pub fn module(a: &About) -> String {
         })
     };
     let checks = check("in", &a.inputs) + &check("out", &a.outputs);
+    let names =
+        list(&a.inputs, &|f, _| format!("in_{f}, ")) + &list(&a.outputs, &|f, _| format!("out_{f}, "));
+    let division = match a.cores {
+        1 => {
+            "each runs on one thread, as the code was made for one core a sample (`secateur compile --cores`)"
+                .into()
+        }
+        cores => format!("every layer of it is divided among up to {cores} threads"),
+    };
     let set_in = list(&a.inputs, &|f, _| format!("{f}: in_{f}.as_ptr(), "));
     let set_out = list(&a.outputs, &|f, _| format!("{f}: out_{f}.as_mut_ptr(), "));
     let fixed = if a.batched { "batch == 0" } else { "batch != 1" };
@@ -29,6 +38,11 @@ pub fn module(a: &About) -> String {
         "//! {n}: made by secateur {version} for {target} ({core}). Do not edit.
 //!
 //! Link `lib{n}.a`: `println!(\"cargo:rustc-link-lib=static={n}\")` in `build.rs`, with its folder as a search path.
+
+#![allow(dead_code, reason = \"a program calls what it needs\")]
+
+use std::ffi::{{c_char, c_void}};
+use std::sync::atomic::{{AtomicBool, Ordering}};
 
 /// The target that the code was made for.
 pub const TARGET: &str = \"{target}\";
@@ -46,20 +60,39 @@ struct Outputs {{
 
 unsafe extern \"C\" {{
     fn {n}_run(inputs: *const Inputs, outputs: *mut Outputs, workspace: *mut u8) -> i32;
-    fn {n}_describe() -> *const std::ffi::c_char;
+    fn {n}_run_parallel(
+        inputs: *const Inputs,
+        outputs: *mut Outputs,
+        workspaces: *mut u8,
+        count: usize,
+        parallel_for: unsafe extern \"C\" fn(*mut c_void, usize, Task, *mut c_void),
+        context: *mut c_void,
+    ) -> i32;
+    fn {n}_describe() -> *const c_char;
 }}
+
+type Task = unsafe extern \"C\" fn(*mut c_void, usize);
 
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
 struct Line([u8; 64]);
 
 /// Memory for one run at a time.
-pub struct Workspace(Vec<Line>);
+pub struct Workspace {{
+    lines: Vec<Line>,
+    count: usize,
+}}
 
 impl Workspace {{
-    /// A new workspace.
+    /// Memory for one sample at a time.
     pub fn new() -> Self {{
-        Self(vec![Line([0; 64]); WORKSPACE_BYTES.div_ceil(64).max(1)])
+        Self::many(1)
+    }}
+
+    /// Memory for `count` samples at a time, for [`run_parallel`].
+    pub fn many(count: usize) -> Self {{
+        let count = count.max(1);
+        Self {{ lines: vec![Line([0; 64]); count * WORKSPACE_BYTES.div_ceil(64).max(1)], count }}
     }}
 }}
 
@@ -90,14 +123,70 @@ pub fn run(
     batch: usize,
 {args_in}{args_out}    workspace: &mut Workspace,
 ) -> Result<(), WrongSize> {{
+    let memory = workspace.lines.as_mut_ptr().cast();
+    // The slices have the sizes that the code reads and writes; the workspace is large and aligned enough.
+    checked(batch, {names}|i, o| unsafe {{ {n}_run(i, o, memory) }})
+}}
+
+/// [`run`] on several threads. `parallel_for(n, task)` calls `task(i)` for every `i` below `n`, on any threads, and returns
+/// when all are done; with rayon, `|n, task| (0..n).into_par_iter().for_each(task)`. The samples of a batch are shared
+/// among the workspace's parts ([`Workspace::many`]). With a workspace for one sample,
+/// {division}.
+/// Results are those of [`run`].
+///
+/// # Errors
+/// [`WrongSize`]; nothing is written then.
+pub fn run_parallel<F: Fn(usize, &(dyn Fn(usize) + Sync))>(
+    batch: usize,
+{args_in}{args_out}    workspace: &mut Workspace,
+    parallel_for: F,
+) -> Result<(), WrongSize> {{
+    let (memory, count) = (workspace.lines.as_mut_ptr().cast(), workspace.count);
+    let context = (&raw const parallel_for).cast_mut().cast();
+    // As in `run`; the context is what `share` takes it for.
+    checked(batch, {names}|i, o| unsafe {{ {n}_run_parallel(i, o, memory, count, share::<F>, context) }})
+}}
+
+/// Hands the parts of one stage to the caller's threads.
+unsafe extern \"C\" fn share<F: Fn(usize, &(dyn Fn(usize) + Sync))>(
+    context: *mut c_void,
+    n: usize,
+    task: Task,
+    argument: *mut c_void,
+) {{
+    struct Argument(*mut c_void);
+    // Parts read it and write places that differ.
+    unsafe impl Sync for Argument {{}}
+    impl Argument {{
+        fn get(&self) -> *mut c_void {{
+            self.0
+        }}
+    }}
+    let argument = Argument(argument);
+    let begun: Vec<AtomicBool> = (0..n).map(|_| AtomicBool::new(false)).collect();
+    let one = |i: usize| {{
+        // Each part runs once, whatever the caller does.
+        if begun.get(i).is_some_and(|b| !b.swap(true, Ordering::Relaxed)) {{
+            unsafe {{ task(argument.get(), i) }}
+        }}
+    }};
+    let parallel_for = unsafe {{ &*context.cast::<F>() }};
+    parallel_for(n, &one);
+    (0..n).for_each(one);
+}}
+
+/// Calls `f` if all sizes are right.
+fn checked(
+    batch: usize,
+{args_in}{args_out}    f: impl FnOnce(*const Inputs, *mut Outputs) -> i32,
+) -> Result<(), WrongSize> {{
     if {fixed}
 {checks}    {{
         return Err(WrongSize);
     }}
     let inputs = Inputs {{ batch, {set_in}}};
     let mut outputs = Outputs {{ {set_out}}};
-    // The slices have the sizes that the code reads and writes; the workspace is large and aligned enough.
-    match unsafe {{ {n}_run(&inputs, &mut outputs, workspace.0.as_mut_ptr().cast()) }} {{
+    match f(&inputs, &mut outputs) {{
         0 => Ok(()),
         _ => Err(WrongSize),
     }}
