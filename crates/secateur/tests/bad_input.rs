@@ -289,7 +289,7 @@ fn weights_that_are_not_numbers() {
 fn budgets_that_are_none() {
     assert_snapshot!(option(2, ""), @r#"
     error[P005]: no budget was given
-      help   one or more of --macs 50%, --params 50%, --size 1.5MB, --latency 50%; with --calib also --sparsity 80%
+      help   one or more of --macs 50%, --params 50%, --size 1.5MB, --latency 50%; with --calib also --sparsity 80% or --sparse-latency 50%
     "#);
     assert_snapshot!(option(2, "--macs 50apples"), @r#"
     error[P005]: "50apples" is not a budget

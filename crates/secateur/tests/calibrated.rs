@@ -66,6 +66,43 @@ fn the_result_is_the_same_at_any_thread_count_and_from_the_cache() {
     assert!(one == run("damaged", "--cache kept"), "damaged cache");
 }
 
+/// The time holds as the compiler counts it. A time that zeros cannot reach is refused.
+#[test]
+fn zeros_bring_the_time_down_to_a_limit() {
+    let (desk, model) = desk();
+    let prune = |name: &str, more: &str| {
+        let options = "--target rpi4 --no-cache --json --without reconstruction";
+        desk.line(&format!("prune {model} -o out/{name}.onnx --calib x.npy {PREPARED} {options} {more}"))
+    };
+    let run = |name: &str, more: &str| -> Value {
+        let run = prune(name, more);
+        assert_eq!(run.code, 0, "{}", run.err);
+        let report: Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!(report["removed"][0], 0);
+        report
+    };
+    let kept = |r: &Value| {
+        let cycles = |when: &str| r["latency"][when].as_f64().unwrap();
+        cycles("cycles_after") / cycles("cycles_before")
+    };
+    let zeros = |r: &Value| r["calibrated"]["zeros"].as_f64().unwrap();
+    let compiled = |name: &str| {
+        desk.done(&format!("compile out/{name}.onnx --target rpi4 -o out/{name}"));
+        let report = std::fs::read_to_string(desk.path(&format!("out/{name}/report.json"))).unwrap();
+        let report: Value = serde_json::from_str(&report).unwrap();
+        report["code"]["instructions"].as_u64().unwrap()
+    };
+    let timed = run("timed", "--sparse-latency 70%");
+    assert!((0.66..=0.7).contains(&kept(&timed)), "{}", kept(&timed));
+    // As many zeros without regard to time save less of it.
+    run("even", &format!("--sparsity {}", zeros(&timed)));
+    let (with, without) = (compiled("timed"), compiled("even"));
+    assert!(with < without, "{with} instructions, {without} where time is not looked at");
+    let refused = prune("refused", "--sparse-latency 5%");
+    assert!(refused.code == 1 && refused.err.contains("P001"), "{}", refused.err);
+    assert!(!desk.path("out/refused.onnx").exists());
+}
+
 #[test]
 fn zeros_are_counted_over_all_weights() {
     let (desk, model) = desk();
@@ -110,6 +147,10 @@ fn data_that_will_not_do() {
         ("--calib x.npy --sparsity 130%", "P005"),
         ("--calib x.npy --sparsity 20% --pattern 2:4", "P005"),
         ("--calib x.npy --sparsity 60% --pattern 4y1", "P005"),
+        ("--calib x.npy --pattern 4x1 --macs 50%", "P005"),
+        ("--calib x.npy --sparse-latency 50%", "P005"),
+        ("--calib x.npy --sparse-latency 50% --target rpi4 --scope layer", "P005"),
+        ("--calib x.npy --sparse-latency 5furlongs --target rpi4", "P005"),
         ("--calib x.npy", "P005"),
     ] {
         let error = refused(line);

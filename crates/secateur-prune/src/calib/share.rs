@@ -27,6 +27,66 @@ pub struct Layer {
     pub len: usize,
     /// By hundredth of zeros: the expected error of the network's outputs, a share of their variance.
     pub error: Vec<f64>,
+    /// By hundredth of zeros: modelled cycles on a target, where these are limited.
+    pub cycles: Vec<f64>,
+}
+
+impl Layer {
+    /// A layer of which nothing was measured.
+    pub fn of(weight: ValueId) -> Self {
+        Self { weight, len: 0, error: Vec::new(), cycles: Vec::new() }
+    }
+}
+
+/// What zeros are to reach.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Goal {
+    /// Elements of the weights of all linear operators, masked or not.
+    pub total: usize,
+    /// The share of them that is to be zero at least.
+    pub sparsity: f64,
+    /// What the layers that may be masked are to take together at most, in [`Layer::cycles`].
+    pub cycles: Option<f64>,
+}
+
+/// Shares of zeros, in hundredths, at which time is to be measured; none first.
+pub const TIMED: [usize; 12] = [0, 40, 50, 60, 70, 75, 80, 85, 90, 94, 97, 99];
+
+/// The graph with this share of zeros, in hundredths, in every weight that may be masked, by size: what its kernels take
+/// depends on where zeros are only little.
+pub fn with_zeros(graph: &Graph, known: &[Known], pattern: Pattern, hundredths: usize) -> Graph {
+    let mut out = graph.clone();
+    for k in known.iter().filter(|k| maskable(graph, k)) {
+        let Some(t) = graph.init(k.linear.weight) else { continue };
+        let (Some(weights), (_, taps, _)) = (k.linear.matrices(t), k.linear.sizes(t)) else { continue };
+        let masked = |w: &Mat<f64>| {
+            let keep = w.nrows() * w.ncols() * (100 - hundredths.min(100)) / 100;
+            let support = pattern.support(w, taps, keep);
+            Mat::from_fn(w.nrows(), w.ncols(), |i, j| if support[(i, j)] { w[(i, j)] } else { 0.0 })
+        };
+        let masked: Vec<Mat<f64>> = weights.iter().map(masked).collect();
+        if let Some(t) = k.linear.with_matrices(t, &masked) {
+            out.set_init(k.linear.weight, t);
+        }
+    }
+    out
+}
+
+/// Cycles at every hundredth from those at [`TIMED`]: between two by a straight line, and never more than with fewer
+/// zeros, as a kernel that does not look at zeros can always be taken.
+pub fn cycles(timed: &[u64]) -> Vec<f64> {
+    let at = |n: usize| {
+        let i = TIMED.iter().position(|t| *t >= n).unwrap_or(TIMED.len() - 1);
+        let (Some(&to), Some(&from)) = (timed.get(i), timed.get(i.saturating_sub(1))) else { return 0.0 };
+        let (a, b) = (TIMED[i.saturating_sub(1)], TIMED[i]);
+        let t = if b > a { (n - a) as f64 / (b - a) as f64 } else { 1.0 };
+        from as f64 * (1.0 - t) + to as f64 * t
+    };
+    let least = |least: &mut f64, n: usize| {
+        *least = least.min(at(n));
+        Some(*least)
+    };
+    (0..=MOST).scan(f64::INFINITY, least).collect()
 }
 
 /// Whether a layer is masked: depthwise convolutions stay as they are.
@@ -78,7 +138,7 @@ pub fn layers(
         let local: Vec<f64> =
             (0..=MOST).map(|at| parts.iter().map(|p| p.local(pattern, taps, at)).sum()).collect();
         let error = (0..=MOST).map(|at| interpolated(&local, &measured, at)).collect();
-        out.push(Layer { weight: k.linear.weight, len: t.len(), error });
+        out.push(Layer { weight: k.linear.weight, len: t.len(), error, cycles: Vec::new() });
     }
     Ok(out)
 }
@@ -136,32 +196,127 @@ fn interpolated(local: &[f64], measured: &[(usize, f64)], at: usize) -> f64 {
     local[at] * scale
 }
 
-/// By weight, the share of elements that stay, so that `sparsity` of all of `total` elements are zero with the least
-/// sum of errors.
-///
-/// `total` counts the weights of all linear operators, masked or not.
-pub fn densities(layers: &[Layer], pattern: Pattern, total: usize, sparsity: f64) -> FxHashMap<ValueId, f64> {
+/// By weight, the share of elements that stay, so that the goal is reached with the least sum of errors. Where cycles are
+/// limited and no choice holds the limit, the one with the most zeros.
+pub fn densities(layers: &[Layer], pattern: Pattern, goal: &Goal) -> FxHashMap<ValueId, f64> {
     let least = (100.0 * pattern.least_sparsity()).round() as usize;
-    let choose = |price: f64| -> Vec<usize> {
-        let cost = |l: &Layer, at: usize| l.error[at] + price * l.len as f64 * (100 - at) as f64;
-        let best = |l: &Layer| (least..=MOST).min_by(|&a, &b| cost(l, a).total_cmp(&cost(l, b)));
-        layers.iter().map(|l| best(l).unwrap_or(least)).collect()
+    let found = match goal.cycles {
+        None => plain(layers, least, goal),
+        Some(limit) => timed(layers, least, goal, limit),
     };
-    let zeros =
-        |at: &[usize]| layers.iter().zip(at).map(|(l, a)| l.len as f64 * *a as f64 / 100.0).sum::<f64>();
-    let goal = sparsity * total as f64;
-    // The logarithm of the price is bisected.
+    layers.iter().zip(found).map(|(l, a)| (l.weight, 1.0 - a)).collect()
+}
+
+/// The share of zeros of each layer in hundredths where an element that stays and a cycle have these prices.
+fn choose(layers: &[Layer], least: usize, element: f64, cycle: f64) -> Vec<usize> {
+    let cost = |l: &Layer, at: usize| {
+        l.error[at]
+            + element * l.len as f64 * (100 - at) as f64
+            + cycle * l.cycles.get(at).copied().unwrap_or(0.0)
+    };
+    let best = |l: &Layer| (least..=MOST).min_by(|&a, &b| cost(l, a).total_cmp(&cost(l, b)));
+    layers.iter().map(|l| best(l).unwrap_or(least)).collect()
+}
+
+fn zeros(layers: &[Layer], at: &[usize]) -> f64 {
+    layers.iter().zip(at).map(|(l, a)| l.len as f64 * *a as f64 / 100.0).sum()
+}
+
+/// The choice at the lowest price for which `enough` holds, by bisection of its logarithm.
+fn priced(choose: &dyn Fn(f64) -> Vec<usize>, enough: &dyn Fn(&[usize]) -> bool) -> Vec<usize> {
     let (mut low, mut high) = (-80.0f64, 40.0f64);
     for _ in 0..100 {
         let mid = f64::midpoint(low, high);
-        if zeros(&choose(mid.exp())) < goal { low = mid } else { high = mid }
+        if enough(&choose(mid.exp())) { high = mid } else { low = mid }
     }
-    let mut at: Vec<f64> = choose(high.exp()).iter().map(|a| *a as f64 / 100.0).collect();
+    choose(high.exp())
+}
+
+fn timed(layers: &[Layer], least: usize, goal: &Goal, limit: f64) -> Vec<f64> {
+    let taken = |at: &[usize]| layers.iter().zip(at).map(|(l, a)| l.cycles[*a]).sum::<f64>();
+    let elements = goal.sparsity * goal.total as f64;
+    let with = |cycle: f64| {
+        let by_element = |element: f64| choose(layers, least, element, cycle);
+        match goal.sparsity > 0.0 {
+            true => priced(&by_element, &|at| zeros(layers, at) >= elements),
+            false => by_element(0.0),
+        }
+    };
+    let mut at = priced(&with, &|at| taken(at) <= limit);
+    // Prices find the choices on the lower hull; what they leave of the limits is given back, most error first.
+    loop {
+        let (time, all) = (taken(&at), zeros(layers, &at));
+        let mut most: Option<(f64, usize, usize)> = None;
+        for (l, layer) in layers.iter().enumerate() {
+            let now = at[l];
+            for a in least..now {
+                let fewer = layer.len as f64 * (now - a) as f64 / 100.0;
+                let fits = time - layer.cycles[now] + layer.cycles[a] <= limit && all - fewer >= elements;
+                let gain = layer.error[now] - layer.error[a];
+                if fits && gain > most.map_or(0.0, |m| m.0) {
+                    most = Some((gain, l, a));
+                }
+            }
+        }
+        let Some((_, l, a)) = most else { break };
+        at[l] = a;
+    }
+    at.into_iter().map(|a| a as f64 / 100.0).collect()
+}
+
+/// `goal.sparsity` alone.
+fn plain(layers: &[Layer], least: usize, goal: &Goal) -> Vec<f64> {
+    let goal = goal.sparsity * goal.total as f64;
+    let found = priced(&|price| choose(layers, least, price, 0.0), &|at| zeros(layers, at) >= goal);
+    let mut at: Vec<f64> = found.iter().map(|a| *a as f64 / 100.0).collect();
     // What was overshot is given back where it is cheapest to take, evenly.
     let over = layers.iter().zip(&at).map(|(l, a)| l.len as f64 * a).sum::<f64>() - goal;
     let room: f64 = layers.iter().zip(&at).map(|(l, a)| l.len as f64 * (a - least as f64 / 100.0)).sum();
     if over > 0.0 && room > 0.0 {
         at.iter_mut().for_each(|a| *a -= (*a - least as f64 / 100.0) * over / room);
     }
-    layers.iter().zip(at).map(|(l, a)| (l.weight, 1.0 - a)).collect()
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Errors that grow with the square of the share, times a factor.
+    fn layer(id: u32, len: usize, factor: f64, cycles: &dyn Fn(usize) -> f64) -> Layer {
+        let error = (0..=MOST).map(|at| factor * (at as f64 / 100.0).powi(2)).collect();
+        Layer { weight: ValueId(id), len, error, cycles: (0..=MOST).map(cycles).collect() }
+    }
+
+    #[test]
+    fn zeros_go_where_they_save_time() {
+        // Two equal layers, of which one's kernel has no use for zeros; a third that has, at a higher error.
+        let useful = |at: usize| 1000.0 - 9.0 * at as f64;
+        let layers =
+            [layer(0, 100, 1.0, &useful), layer(1, 100, 1.0, &|_| 1000.0), layer(2, 100, 3.0, &useful)];
+        let pattern = Pattern::Block { outputs: 1, channels: 1 };
+        let share = |goal: Goal| -> Vec<f64> {
+            let found = densities(&layers, pattern, &goal);
+            layers.iter().map(|l| 1.0 - found[&l.weight]).collect()
+        };
+        let timed = share(Goal { total: 300, sparsity: 0.0, cycles: Some(2400.0) });
+        assert!(timed[1] == 0.0 && timed[0] > 2.5 * timed[2], "{timed:?}");
+        let taken: f64 = 1000.0 + [0, 2].map(|l| 1000.0 - 900.0 * timed[l]).iter().sum::<f64>();
+        assert!(taken <= 2400.0 + 1e-6 && taken > 2385.0, "{taken}");
+        // With a share of zeros over all, the idle layer takes its part of them.
+        let both = share(Goal { total: 300, sparsity: 0.5, cycles: Some(2400.0) });
+        assert!(both[1] > 0.5 && both.iter().sum::<f64>() >= 1.5 - 1e-9, "{both:?}");
+        // What cannot be reached: as many zeros as there may be.
+        assert_eq!(share(Goal { total: 300, sparsity: 0.0, cycles: Some(900.0) })[0], 0.99);
+    }
+
+    #[test]
+    fn time_does_not_grow_with_zeros() {
+        // A sparse kernel loses to a dense one up to 60 %.
+        let timed: Vec<u64> =
+            TIMED.iter().map(|&t| if t < 60 { 100 + t as u64 } else { 200 - 2 * t as u64 }).collect();
+        let all = cycles(&timed);
+        assert_eq!((all[0], all[20], all[50]), (100.0, 100.0, 100.0));
+        assert!(all.windows(2).all(|w| w[1] <= w[0]) && all[99] == 2.0 && all[72] == 56.0, "{all:?}");
+    }
 }

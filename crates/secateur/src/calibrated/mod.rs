@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use secateur_diag::{Code, Result, diag};
 use secateur_exec::{Executor, InputSet, Recipe, parse_data_args};
 use secateur_ir::{Graph, Module};
-use secateur_prune::Scope;
 use secateur_prune::calib::Samples;
 use secateur_prune::calib::pattern::Pattern;
 use secateur_prune::calib::reconstruct::Reconstructed;
 use secateur_prune::calib::refit::Refitted;
+use secateur_prune::{Amount, Scope};
 use serde::Serialize;
 
 use crate::cache;
@@ -70,12 +70,23 @@ pub struct Calibration {
     pub epochs: usize,
     /// What is left out.
     pub without: Without,
-    /// Zeros in the weights that stay: their pattern, and their share of all weights of linear operators.
-    pub masks: Option<(Pattern, f64)>,
+    /// Zeros in the weights that stay.
+    pub masks: Option<Masking>,
     /// Where measurements are kept; `None` keeps none.
     pub cache: Option<PathBuf>,
     /// How the result is quantized, where it is.
     pub quantize: Option<Quantizing>,
+}
+
+/// Zeros in the weights that stay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Masking {
+    /// Where they may be.
+    pub pattern: Pattern,
+    /// Their share of all weights of linear operators, at least.
+    pub sparsity: f64,
+    /// The time that the network may take with them, on the clock of the [`Request`].
+    pub latency: Option<Amount>,
 }
 
 /// Quantization of what is left, towards the original.

@@ -1,25 +1,53 @@
 //! What follows a cut: zeros, compensation, reconstruction.
 
 use rustc_hash::FxHashMap;
-use secateur_diag::Result;
+use secateur_diag::{Code, Result, diag};
 use secateur_ir::Graph;
 use secateur_prune::Scope;
+use secateur_prune::calib::Samples;
 use secateur_prune::calib::linear::linears;
 use secateur_prune::calib::pattern::Pattern;
 use secateur_prune::calib::reconstruct;
 use secateur_prune::calib::refit::{self, Masks, Refitted};
+use secateur_prune::calib::share::{self, Goal};
 use secateur_prune::calib::state::State;
-use secateur_prune::calib::{Samples, share};
 use secateur_quant::Target;
 
 use super::run::Run;
-use super::{Calibrated, Progress, Quantizing};
+use super::{Calibrated, Masking, Progress, Quantizing};
+
+/// Share of the time that is left unused once zeros were found to save less than expected.
+const MARGIN: f64 = 0.002;
 
 /// How a cut network is fitted.
 pub struct Fit {
     /// The network before.
     pub cut: Graph,
     options: refit::Options,
+    /// How many zeros each layer got.
+    zeros: Option<Zeros>,
+}
+
+/// How zeros are shared out.
+#[derive(Clone)]
+struct Zeros {
+    pattern: Pattern,
+    layers: Vec<share::Layer>,
+    goal: Goal,
+    /// Every layer gets the same share.
+    even: bool,
+    /// Cycles of the whole network at most, where that can be reached.
+    limit: Option<u64>,
+}
+
+impl Zeros {
+    fn masks(&self) -> Masks {
+        let density = match self.even {
+            true => self.layers.iter().map(|l| (l.weight, 1.0 - self.goal.sparsity)).collect(),
+            false => share::densities(&self.layers, self.pattern, &self.goal),
+        };
+        Masks { pattern: self.pattern, density }
+    }
 }
 
 /// What one way to the budget gave.
@@ -34,10 +62,11 @@ impl Run<'_> {
     /// How the network as it is cut is to be fitted, where it is.
     pub fn fit(&self, state: &State, last: bool, progress: &mut dyn Progress) -> Result<Option<Fit>> {
         let (c, w) = (self.calibration, self.calibration.without);
-        let masks = match c.masks.filter(|_| last) {
-            Some((pattern, sparsity)) => Some(self.masks(&state.graph, pattern, sparsity, progress)?),
+        let zeros = match c.masks.filter(|_| last) {
+            Some(m) => Some(self.zeros(&state.graph, m, progress)?),
             None => None,
         };
+        let masks = zeros.as_ref().map(Zeros::masks);
         if w.compensation && w.repair && masks.is_none() {
             return Ok(None);
         }
@@ -47,7 +76,7 @@ impl Run<'_> {
             fit: !w.compensation,
             masks,
         };
-        Ok(Some(Fit { cut: state.graph.clone(), options }))
+        Ok(Some(Fit { cut: state.graph.clone(), options, zeros }))
     }
 
     pub fn compensate(
@@ -128,28 +157,72 @@ impl Run<'_> {
         Ok(graph)
     }
 
-    /// How many zeros each layer gets.
-    fn masks(
-        &self,
-        graph: &Graph,
-        pattern: Pattern,
-        sparsity: f64,
-        progress: &mut dyn Progress,
-    ) -> Result<Masks> {
+    /// What is known of zeros in each layer.
+    fn zeros(&self, graph: &Graph, m: Masking, progress: &mut dyn Progress) -> Result<Zeros> {
         let all = linears(graph);
         let total = all.iter().filter_map(|l| graph.init(l.weight)).map(secateur_ir::Tensor::len).sum();
         let view = self.view(graph)?;
         let known = self.known(&view, &all.iter().map(|l| l.weight).collect(), progress)?;
-        let density = if self.calibration.scope == Some(Scope::Layer) {
+        let even = self.calibration.scope == Some(Scope::Layer);
+        let mut layers = if even {
             let maskable = known.iter().filter(|k| share::maskable(graph, k));
-            maskable.map(|k| (k.linear.weight, 1.0 - sparsity)).collect::<FxHashMap<_, _>>()
+            maskable.map(|k| share::Layer::of(k.linear.weight)).collect()
         } else {
             progress.stage("zeros by layer", 4 * known.len());
             let threads = self.calibration.samples.threads;
             let step = &mut || progress.step();
-            let layers = share::layers(graph, &known, pattern, &self.sensitivity, threads, step)?;
-            share::densities(&layers, pattern, total, sparsity)
+            share::layers(graph, &known, m.pattern, &self.sensitivity, threads, step)?
         };
-        Ok(Masks { pattern, density })
+        let mut goal = Goal { total, sparsity: m.sparsity, cycles: None };
+        let mut limit = None;
+        if let (Some(clock), Some(amount)) = (&self.request.clock, m.latency) {
+            let most = amount.of(self.analyzed.original.cycles.unwrap_or(0));
+            let mut timed: FxHashMap<usize, Vec<u64>> = FxHashMap::default();
+            let mut rest = 0;
+            for (i, at) in share::TIMED.into_iter().enumerate() {
+                let masked = share::with_zeros(graph, &known, m.pattern, at);
+                for (node, cycles) in clock.measure(&masked, &self.request.dims)? {
+                    match node.filter(|n| known.iter().any(|k| k.linear.node == *n)) {
+                        Some(n) => timed.entry(n).or_insert_with(|| vec![0; share::TIMED.len()])[i] += cycles,
+                        None if i == 0 => rest += cycles,
+                        None => {}
+                    }
+                }
+            }
+            for k in &known {
+                let Some(timed) = timed.get(&k.linear.node) else { continue };
+                match layers.iter_mut().find(|l| l.weight == k.linear.weight) {
+                    // A weight may have several readers.
+                    Some(l) if l.cycles.is_empty() => l.cycles = share::cycles(timed),
+                    Some(l) => l.cycles.iter_mut().zip(share::cycles(timed)).for_each(|(a, b)| *a += b),
+                    None => rest += timed[0],
+                }
+            }
+            layers.iter_mut().for_each(|l| l.cycles.resize(101, 0.0));
+            let least = rest + layers.iter().map(|l| l.cycles[l.cycles.len() - 1]).sum::<f64>() as u64;
+            let selection = &self.request.selection;
+            if least > most && !selection.force {
+                let ms = |cycles: u64| format!("{:.3} ms", clock.milliseconds(cycles));
+                return Err(diag(Code::P001, "the time cannot be reached by zeros")
+                    .at("time", format!("at most {}; next to nothing but zeros takes {}", ms(most), ms(least)))
+                    .help("remove channels as well, as with --latency or --macs; --force writes what can be reached"));
+            }
+            goal.cycles = Some(most.saturating_sub(rest) as f64);
+            limit = (least <= most).then_some(most);
+        }
+        Ok(Zeros { pattern: m.pattern, layers, goal, even, limit })
+    }
+
+    /// Where the network with its zeros takes longer than it may: the fit with a tighter aim.
+    pub fn tightened(&self, fit: &Fit, graph: &Graph) -> Result<Option<Fit>> {
+        let (Some(zeros), Some(clock)) = (&fit.zeros, &self.request.clock) else { return Ok(None) };
+        let Some(most) = zeros.limit else { return Ok(None) };
+        let taken = clock.total(graph, &self.request.dims)?;
+        let Some(cycles) = zeros.goal.cycles.filter(|_| taken > most) else { return Ok(None) };
+        let mut zeros = zeros.clone();
+        // The prediction is short by so much; a little more keeps it from being so again.
+        zeros.goal.cycles = Some(cycles - 1.5 * (taken - most) as f64 - MARGIN * most as f64);
+        let options = refit::Options { masks: Some(zeros.masks()), ..fit.options.clone() };
+        Ok(Some(Fit { cut: fit.cut.clone(), options, zeros: Some(zeros) }))
     }
 }

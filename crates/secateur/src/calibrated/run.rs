@@ -27,6 +27,8 @@ const SENSITIVITY_SAMPLES: usize = 96;
 const SENSITIVITY_WORK: f64 = 2e12;
 /// Multiply-adds of one pass over the samples above which the budget is reached in one step, if nothing is said of steps.
 const LARGE: f64 = 1e11;
+/// How often zeros are shared out again where they do not save the time that was expected.
+const TIGHTENED: usize = 3;
 /// Samples on which results are compared with the original.
 const JUDGED_SAMPLES: usize = 128;
 
@@ -303,11 +305,17 @@ impl<'a> Run<'a> {
                 report.output_error_cut = self.judge.error(&state.graph)?;
             }
             fit = self.fit(&state, last, progress)?;
-            if let Some(f) = &fit {
+            let mut tries = 0;
+            while let Some(f) = &fit {
                 let stage = linears(&f.cut).len();
                 progress.stage("compensation", stage);
                 report.layers =
                     self.compensate(f, &mut state, &self.calibration.samples, &mut || progress.step())?;
+                match self.tightened(f, &state.graph)? {
+                    Some(tighter) if tries < TIGHTENED => fit = Some(tighter),
+                    _ => break,
+                }
+                tries += 1;
             }
         }
         report.output_error = self.judge.error(&state.graph)?;

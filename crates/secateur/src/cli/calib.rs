@@ -1,18 +1,23 @@
 //! Options of commands that prune with calibration data.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use indicatif::ProgressBar;
 use secateur_diag::{Code, Result, diag};
-use secateur_prune::Scope;
 use secateur_prune::calib::pattern::Pattern;
 use secateur_prune::calib::reconstruct::passes;
+use secateur_prune::{Amount, Scope};
+use secateur_target::Target;
 
 use super::Common;
 use super::data::Preparing;
 use super::options::Pruning;
 use super::quantize::{WeightsName, auto, globs};
-use crate::calibrated::{self, Calibrated, Calibration, Meter, Progress, Quantizing, Rating, Without};
+use crate::calibrated::{
+    self, Calibrated, Calibration, Masking, Meter, Progress, Quantizing, Rating, Without,
+};
+use crate::latency::Clock;
 use crate::prune::{Analyzed, Pruned, Request};
 
 /// Calibration data and what is done with them.
@@ -33,9 +38,13 @@ pub struct Calibrating {
     /// Share of zeros in the weights that stay: 80%. Needs --calib.
     #[arg(long, value_name = "SHARE", requires = "calib")]
     sparsity: Option<String>,
-    /// Where zeros may be: unstructured; 2x1, 4x1, 1x4 (outputs by input channels); 2:4, 4:8.
-    #[arg(long, value_name = "PATTERN", default_value = "unstructured", requires = "sparsity")]
-    pattern: String,
+    /// Time of one sample with zeros in the weights that stay, on one core of the target, at most: 50%, 2ms. Zeros are put
+    /// where they save time for their error; with --sparsity, both hold. Needs --calib and --target.
+    #[arg(long, value_name = "AMOUNT", requires = "calib")]
+    sparse_latency: Option<String>,
+    /// Where zeros may be: unstructured (the default); 2x1, 4x1, 1x4 (outputs by input channels); 2:4, 4:8.
+    #[arg(long, value_name = "PATTERN", requires = "calib")]
+    pattern: Option<String>,
     /// Also quantize what is left, towards the original; the ONNX model is then in QDQ form. Needs --calib.
     #[arg(long, value_name = "WEIGHTS", value_enum, requires = "calib")]
     quantize: Option<WeightsName>,
@@ -156,22 +165,65 @@ impl Calibrating {
 
     /// Whether zeros are asked for.
     pub fn masks(&self) -> bool {
-        self.sparsity.is_some()
+        self.sparsity.is_some() || self.sparse_latency.is_some()
+    }
+
+    /// Puts the clock that --sparse-latency is counted on into the request.
+    ///
+    /// # Errors
+    /// P005 without a target, T002 without kernels for its core.
+    pub fn clock(&self, request: &mut Request, target: Option<&Target>) -> Result<()> {
+        if self.sparse_latency.is_none() || request.clock.is_some() {
+            return Ok(());
+        }
+        let Some(target) = target else {
+            return Err(diag(Code::P005, "--sparse-latency needs a target")
+                .help("give the board that time is counted on, as in --target rpi4"));
+        };
+        request.clock = Some(Arc::new(Clock::of(target)?));
+        Ok(())
+    }
+
+    /// What --sparse-latency asks for.
+    ///
+    /// # Errors
+    /// P005.
+    pub fn sparse_latency(&self, request: &Request) -> Result<Option<Amount>> {
+        let Some(clock) = request.clock.as_ref() else { return Ok(None) };
+        self.sparse_latency.as_ref().map(|t| clock.parse(t)).transpose()
+    }
+
+    /// Where zeros are to be, if any are asked for.
+    fn masking(&self, request: &Request, scope: Option<Scope>) -> Result<Option<Masking>> {
+        if !self.masks() {
+            return match &self.pattern {
+                Some(_) => {
+                    Err(diag(Code::P005, "--pattern says where zeros are to be, but none are asked for")
+                        .help("give --sparsity 80%, or --sparse-latency 50% with a target"))
+                }
+                None => Ok(None),
+            };
+        }
+        if self.sparse_latency.is_some() && scope == Some(Scope::Layer) {
+            return Err(diag(Code::P005, "--sparse-latency and --scope layer do not go together")
+                .help("the one shares zeros out by what they save, the other gives every layer as many"));
+        }
+        let pattern = Pattern::parse(self.pattern.as_deref().unwrap_or("unstructured"))?;
+        let sparsity = self.sparsity.as_ref().map_or(Ok(0.0), |s| sparsity(pattern, s))?;
+        Ok(Some(Masking { pattern, sparsity, latency: self.sparse_latency(request)? }))
     }
 
     fn calibration(
         &self,
         (rating, scope): (Rating, Option<Scope>),
         analyzed: &Analyzed,
+        request: &Request,
         common: &Common,
     ) -> Result<Calibration> {
         if self.calib_batch == 0 || self.steps == Some(0) {
             return Err(diag(Code::P005, "--calib-batch and --steps must be positive"));
         }
-        let masks = match &self.sparsity {
-            Some(text) => Some(masks(&self.pattern, text)?),
-            None => None,
-        };
+        let masks = self.masking(request, scope)?;
         let recipe = self.preparing.recipe()?;
         let (samples, data) =
             calibrated::samples(&analyzed.module, &self.calib, &recipe, self.calib_batch, self.threads)?;
@@ -234,7 +286,7 @@ impl Calibrating {
             let plan = analyzed.plan(request)?;
             return Ok((analyzed.cut(plan, &request.dims)?, None));
         }
-        let calibration = self.calibration(pruning.with_data(), analyzed, common)?;
+        let calibration = self.calibration(pruning.with_data(), analyzed, request, common)?;
         let mut bars = Bars::new(common);
         let result = calibrated::prune(analyzed, request, &calibration, &mut bars);
         drop(bars);
@@ -251,7 +303,7 @@ impl Calibrating {
         request: &Request,
         common: &Common,
     ) -> Result<Vec<calibrated::CurveReport>> {
-        let calibration = self.calibration((Rating::Obs, None), analyzed, common)?;
+        let calibration = self.calibration((Rating::Obs, None), analyzed, request, common)?;
         let mut bars = Bars::new(common);
         let result = calibrated::sensitivity(analyzed, request, &calibration, &mut bars);
         drop(bars);
@@ -259,8 +311,8 @@ impl Calibrating {
     }
 }
 
-fn masks(pattern: &str, share: &str) -> Result<(Pattern, f64)> {
-    let pattern = Pattern::parse(pattern)?;
+/// The share of zeros that --sparsity asks for.
+fn sparsity(pattern: Pattern, share: &str) -> Result<f64> {
     let number = |s: &str| s.trim().parse::<f64>().ok();
     let share = match share.strip_suffix('%') {
         Some(s) => number(s).map(|n| n / 100.0),
@@ -274,5 +326,5 @@ fn masks(pattern: &str, share: &str) -> Result<(Pattern, f64)> {
         return Err(diag(Code::P005, format!("{pattern} has {least:.0} % zeros by itself"))
             .help(format!("give --sparsity {least:.0}% or more")));
     }
-    Ok((pattern, share))
+    Ok(share)
 }

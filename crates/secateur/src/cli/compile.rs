@@ -99,11 +99,12 @@ fn summary(r: &bundle::Report) -> String {
 pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let target = Target::load(&a.target)?;
     // Without a budget nothing is cut, so there is nothing to round.
-    let request = a.pruning.request(&a.dims, Some(&target))?;
+    let mut request = a.pruning.request(&a.dims, Some(&target))?;
+    a.calibrating.clock(&mut request, Some(&target))?;
     let preparation = a.calibrating.recipe()?;
     let analyzed = crate::analyze(crate::open(&a.model)?, &request)?;
     let (pruned, calibrated) = a.calibrating.prune(&a.pruning, &analyzed, &request, common)?;
-    let missed = a.pruning.missed(&request, &analyzed, &pruned)?;
+    let missed = a.pruning.missed(&request, a.calibrating.sparse_latency(&request)?, &analyzed, &pruned)?;
     common.passes(&analyzed.passes);
     let name = a.model.file_stem().map_or("model".into(), |s| s.to_string_lossy().into_owned());
     let bundle = code(a, &target, &pruned.float()?, &name, request.dims.clone())?;

@@ -156,8 +156,15 @@ impl Pruning {
     ///
     /// # Errors
     /// P001 unless --force was given.
-    pub fn missed(&self, r: &Request, a: &Analyzed, p: &Pruned) -> Result<Option<Box<Diagnostic>>> {
-        if r.budget.met(&p.costs, &a.original) {
+    pub fn missed(
+        &self,
+        r: &Request,
+        sparse_latency: Option<Amount>,
+        a: &Analyzed,
+        p: &Pruned,
+    ) -> Result<Option<Box<Diagnostic>>> {
+        let zeros = Budget { limits: sparse_latency.map(|l| (Limit::Cycles, l)).into_iter().collect() };
+        if r.budget.met(&p.costs, &a.original) && zeros.met(&p.costs, &a.original) {
             return Ok(None);
         }
         match self.force {

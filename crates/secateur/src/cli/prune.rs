@@ -36,7 +36,7 @@ pub struct Args {
 pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     if !a.pruning.limited() && !a.calibrating.masks() {
         return Err(diag(Code::P005, "no budget was given").help(
-            "one or more of --macs 50%, --params 50%, --size 1.5MB, --latency 50%; with --calib also --sparsity 80%",
+            "one or more of --macs 50%, --params 50%, --size 1.5MB, --latency 50%; with --calib also --sparsity 80% or --sparse-latency 50%",
         ));
     }
     if a.masked.is_some() && a.calibrating.given() {
@@ -45,14 +45,15 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
         ));
     }
     let target = a.target.as_deref().map(Target::load).transpose()?;
-    let request = a.pruning.request(&a.dims, target.as_ref())?;
+    let mut request = a.pruning.request(&a.dims, target.as_ref())?;
+    a.calibrating.clock(&mut request, target.as_ref())?;
     for path in a.masked.iter().chain([&a.output]) {
         check_writable(path)?;
     }
     let analyzed = crate::analyze(crate::open(&a.model)?, &request)?;
     common.passes(&analyzed.passes);
     let (pruned, calibrated) = a.calibrating.prune(&a.pruning, &analyzed, &request, common)?;
-    let missed = a.pruning.missed(&request, &analyzed, &pruned)?;
+    let missed = a.pruning.missed(&request, a.calibrating.sparse_latency(&request)?, &analyzed, &pruned)?;
     if let Some(path) = &a.masked {
         let (model, external) = analyzed.masked(&pruned.plan).export();
         model.save(path, &external)?;
