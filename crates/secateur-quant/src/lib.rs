@@ -28,7 +28,7 @@ mod sweep;
 mod weight;
 mod work;
 
-pub use dequantize::dequantized;
+pub use dequantize::{dequantized, quantized};
 pub use equalize::Equalized;
 pub use feedback::Inverse;
 pub use kind::{Kind, kind};

@@ -88,13 +88,21 @@ impl Pruned {
         }
     }
 
+    /// Whether the model is quantized, or was when it came.
+    pub fn is_quantized(&self) -> bool {
+        self.quantized.is_some() || self.module.graph.nodes.iter().any(secateur_quant::quantized)
+    }
+
     /// The graph that machine code is made of: of a quantized model, what its integers stand for.
     ///
     /// # Errors
-    /// Those of the passes.
+    /// `Q003` for operators on integers; those of the passes.
     pub fn float(&self) -> Result<Graph> {
-        let Some(m) = &self.quantized else { return Ok(self.module.graph.clone()) };
-        let mut graph = secateur_quant::dequantized(&m.graph)?;
+        let graph = self.quantized.as_ref().map_or(&self.module.graph, |m| &m.graph);
+        if !self.is_quantized() {
+            return Ok(graph.clone());
+        }
+        let mut graph = secateur_quant::dequantized(graph)?;
         secateur_passes::prepare(&mut graph, &mut Options::default())?;
         Ok(graph)
     }

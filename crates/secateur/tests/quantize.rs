@@ -118,6 +118,36 @@ fn pruned_and_quantized_in_one_run() {
     assert!(said.contains("error[Q002]"), "{said}");
 }
 
+/// A file that is quantized becomes the code of the float model, near enough; one of integer operators is refused.
+#[test]
+fn quantized_files_are_compiled_as_what_they_stand_for() {
+    let (desk, model) = desk("fashion_shufflenet.onnx");
+    quantize(&desk, &model, "q8", "--weights int8");
+    quantize(&desk, &model, "w4", "--weights w4 --rounding nearest");
+    let compiled = |file: &str, name: &str| -> u64 {
+        let said = desk.done(&format!("compile {file} --target rpi4 -o out/{name}")).out;
+        assert_eq!(said.contains("integers are computed as"), name != "float", "{said}");
+        let report = std::fs::read_to_string(desk.path(&format!("out/{name}/report.json"))).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        report["code"]["instructions"].as_u64().unwrap()
+    };
+    let float = compiled(&model, "float") as f64;
+    for name in ["q8", "w4"] {
+        let found = compiled(&format!("out/{name}.onnx"), name) as f64;
+        println!("{name}: {found} instructions, float {float}");
+        assert!(found < 1.1 * float, "{name}: {found} instructions, float {float}");
+        assert!(desk.path(&format!("out/{name}/lib{name}.a")).exists());
+    }
+    let text = r#"graph g opset(""=17) (%x: u8[N,4]) -> (%y) {
+        @w: i8[4,2] = [1, 2, 3, 4, 5, 6, 7, 8]
+        %y: i32[N,2] = MatMulInteger(%x, @w)
+    }"#;
+    let graph = secateur_ir::parse::graph(text).unwrap();
+    desk.put("integers.onnx", &Module::from_graph(graph).export().0.encode()[..]);
+    let refused = desk.line("compile integers.onnx --target rpi4 -o out/integers");
+    assert!(refused.code == 2 && refused.err.contains("Q003"), "{}", refused.err);
+}
+
 /// The first layer reads a column that is a thousand times as large as the others and counts as much.
 #[test]
 fn layers_that_lose_most_stay_float_where_asked() {

@@ -111,7 +111,7 @@ fn row(dir: &Path, model: &Path, budget: Option<&str>, samples: &str) -> Result<
         let mut gcc = sh::command("aarch64-linux-gnu-gcc -O2 -static -o");
         gcc.arg(&driver).arg("crates/secateur-codegen/tests/c/driver.c").arg(out.join("libm.a"));
         sh::output(gcc.arg("-lpthread"))?;
-        let script = sh::root().join("xtask/py/bundle_outputs.py");
+        let script = sh::root().join("crates/secateur-codegen/tests/py/outputs.py");
         let ask = |step: &str| -> Result<Value> {
             let mut python = Command::new(sh::root().join(".venv/bin/python"));
             python.arg(&script).arg(step).arg(out.join("m.onnx")).arg(&out).args(["--samples", samples]);
@@ -125,16 +125,19 @@ fn row(dir: &Path, model: &Path, budget: Option<&str>, samples: &str) -> Result<
             Ok(serde_json::from_str(&sh::output(&mut python)?)?)
         };
         let asked = ask("make")?;
-        let text = |k: &str| asked[k].as_str().map(str::to_owned).context("the script gave no sizes");
+        let sizes = |k: &str| -> Result<Vec<String>> {
+            let sizes = asked[k].as_array().context("the script gave no sizes")?;
+            Ok(sizes.iter().map(Value::to_string).collect())
+        };
+        let inputs = sizes("inputs")?;
         count = asked["samples"].as_u64().context("the script gave no samples")?;
         itself = asked["itself"].as_f64().context("the script gave no difference")?;
         let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json"))?)?;
         let workspace = report["code"]["workspace_bytes"].as_u64().context("no workspace in the report")?;
         let mut qemu = Command::new("qemu-aarch64");
         qemu.args(["-cpu", core]).arg(&driver).args(["run", &count.to_string(), &workspace.to_string()]);
-        qemu.args([text("inputs")?, text("outputs")?]).arg(out.join("out.bin"));
-        let inputs = asked["inputs"].as_str().map_or(0, |s| s.split(',').count());
-        qemu.args((0..inputs).map(|i| out.join(format!("in{i}.bin"))));
+        qemu.args([inputs.join(","), sizes("outputs")?.join(",")]).arg(out.join("out.bin"));
+        qemu.args((0..inputs.len()).map(|i| out.join(format!("in{i}.bin"))));
         sh::output(&mut qemu)?;
         let found = ask("compare")?;
         let number = |k: &str| found[k].as_f64().unwrap_or(f64::INFINITY);

@@ -112,8 +112,8 @@ impl Linked {
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/py/outputs.py");
         let mut c = Command::new(python);
-        c.arg(script).arg(model).arg(self.dir.path()).arg(batch.to_string());
-        let text = done(c.args(dims.iter().map(|(n, k)| format!("{n}={k}"))));
+        c.arg(script).arg("make").arg(model).arg(self.dir.path()).args(["--samples", &batch.to_string()]);
+        let text = done(c.args(dims.iter().map(|(n, k)| format!("--dim={n}={k}"))));
         let expected = std::fs::read(self.dir.path().join("expected.bin")).unwrap();
         Some((serde_json::from_str(&text).unwrap(), expected))
     }

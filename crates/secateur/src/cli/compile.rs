@@ -61,21 +61,12 @@ struct Report {
 }
 
 /// The machine code, made before anything is written.
-fn code(
-    a: &Args,
-    target: &Target,
-    graph: &Graph,
-    name: &str,
-    dims: Vec<(String, usize)>,
-) -> Result<Option<Bundle>> {
-    if a.onnx_only {
-        return Ok(None);
-    }
+fn code(a: &Args, target: &Target, graph: &Graph, name: &str, dims: Vec<(String, usize)>) -> Result<Bundle> {
     let core = Clock::of(target)?.core;
     let target = target.name.clone();
     let (code_budget, compact, cores) = (a.code_budget, a.compact, Cores::of(a.cores.into()));
     let options = Options { name: name.to_owned(), target, core, dims, code_budget, compact, cores };
-    bundle::compile(graph, &options).map(Some).map_err(|e| match e.help {
+    bundle::compile(graph, &options).map_err(|e| match e.help {
         None if e.code == Code::C001 => e.help("--onnx-only writes the model without machine code"),
         _ => e,
     })
@@ -107,7 +98,10 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let missed = a.pruning.missed(&request, a.calibrating.sparse_latency(&request)?, &analyzed, &pruned)?;
     common.passes(&analyzed.passes);
     let name = a.model.file_stem().map_or("model".into(), |s| s.to_string_lossy().into_owned());
-    let bundle = code(a, &target, &pruned.float()?, &name, request.dims.clone())?;
+    let bundle = match a.onnx_only {
+        true => None,
+        false => Some(code(a, &target, &pruned.float()?, &name, request.dims.clone())?),
+    };
     let failed = |e: std::io::Error| {
         diag(Code::L007, "the folder cannot be made")
             .at("reason", e.to_string())
@@ -138,6 +132,9 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
             common.say(&format!("wrote {}\n", path.display()));
         }
         common.say(&summary(&b.report));
+        if pruned.is_quantized() {
+            common.say("integers are computed as the numbers that they stand for, in f32\n");
+        }
         if a.lowered {
             common.say(&secateur_codegen::print::program(&b.program));
         }
