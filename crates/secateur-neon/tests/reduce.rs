@@ -79,6 +79,33 @@ thread_local! {
     static RUNNERS: RefCell<Vec<Runner>> = RefCell::new(Runner::all());
 }
 
+/// Sums of many numbers of one sign, in lanes and across them: an error of a few units in the last place, whatever their
+/// number, where one addition after the other would leave one that grows with it.
+#[test]
+fn long_sums_keep_their_last_digits() {
+    let mut runner = Runner::new(Core::A72);
+    for n in [33, 64, 65, 100, 511, 2048, 5003] {
+        for (columns, width) in [(true, 3), (true, 16), (true, 21), (false, 2)] {
+            let mut r = dense(&[width], &[n], Reduction::Sum);
+            if columns {
+                r.input.steps = vec![1, width as isize];
+            }
+            let mut numbers = Numbers(n as u64);
+            let input: Vec<f32> = numbers.floats(n * width, 0.5).iter().map(|x| x + 0.75).collect();
+            let mut expected = vec![0.0; width];
+            reference(&r, &mut expected, &input);
+            let (before, raw) = (bytes(&vec![0.0; width]), bytes(&input));
+            let spec = KernelSpec::Reduce(r);
+            let found = runner
+                .call(&spec, Argument::InOut(&before), vec![Argument::Input(&raw)], &[])
+                .unwrap()
+                .floats();
+            let off = found.iter().zip(&expected).map(|(f, e)| ((f - e) / e).abs()).fold(0.0, f32::max);
+            assert!(off <= 1e-6, "{n} numbers, {width} results, columns {columns}: {off:.1e}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]

@@ -12,6 +12,10 @@ use crate::strided::{Element, Nest, Strided, Walk};
 
 /// Partial results.
 const SUMS: [V; 4] = [V(27), V(28), V(29), V(30)];
+/// Sums of a stretch of them, where there are many: an error grows with the number of additions one after the other.
+const TOTALS: [V; 4] = [V(22), V(23), V(24), V(25)];
+/// Additions of such a stretch.
+const STRETCH: usize = 32;
 /// What leaves everything as it is.
 const IDENTITY: V = V(26);
 
@@ -35,7 +39,7 @@ pub(super) fn emit(reduce: &Reduce, symbol: String) -> Result<Made, Unsupported>
     c.add_imm(from, reduce.input.base.register(), size as i64 * reduce.input.offset as i64);
 
     let mut plans = Vec::new();
-    let before_registers: Vec<V> = (0..8).chain(16..26).map(V).collect();
+    let before_registers: Vec<V> = (0..8).chain(16..22).map(V).collect();
     let after_registers: Vec<V> = (8..16).map(V).collect();
     for (program, registers, copies) in
         [(&reduce.before, before_registers, 4), (&reduce.after, after_registers, 1)]
@@ -55,8 +59,9 @@ pub(super) fn emit(reduce: &Reduce, symbol: String) -> Result<Made, Unsupported>
     let counters = free.take_many(outer)?;
     let counter = free.take()?;
     let inner_counters = free.take_many(inner.extents.len())?;
+    let stretches = free.take().ok();
     let walk = Walk::new(&kept, 0..outer, vec![(to, 4), (from, size)], counters);
-    let body = Body { reduce, before, after, inner, to, from, inner_counters, counter };
+    let body = Body { reduce, before, after, inner, to, from, inner_counters, counter, stretches };
     if side_by_side {
         let extent = kept.extents[outer];
         let moved = 4 * extent as i64;
@@ -87,6 +92,7 @@ struct Body<'a> {
     from: X,
     inner_counters: Vec<X>,
     counter: X,
+    stretches: Option<X>,
 }
 
 impl Body<'_> {
@@ -106,21 +112,49 @@ impl Body<'_> {
             c.mov_v(*sum, IDENTITY);
         }
         let bytes = 4 * (lanes + 4 * (copies - 1)) as i64;
-        let walk = Walk::new(
-            &self.inner,
-            0..self.inner.extents.len(),
-            vec![(self.from, 4)],
-            self.inner_counters.clone(),
-        );
-        let moved = if self.reduce.reduced.contains(&0) {
-            0
-        } else {
-            walk.run(c, &[bytes], &mut |c| self.gather(c, Walker::run(self.from), copies, lanes))[0]
+        let moved = match (self.reduce.reduced.contains(&0), self.stretched()) {
+            (true, _) => 0,
+            (false, None) => {
+                let loops = 0..self.inner.extents.len();
+                let walk = Walk::new(&self.inner, loops, vec![(self.from, 4)], self.inner_counters.clone());
+                walk.run(c, &[bytes], &mut |c| self.gather(c, Walker::run(self.from), copies, lanes))[0]
+            }
+            (false, Some((stretches, rest, counters))) => {
+                for total in &TOTALS[..copies] {
+                    c.mov_v(*total, IDENTITY);
+                }
+                let step = 4 * self.inner.steps[0][0] as i64;
+                c.repeat(counters[0], stretches, |c| {
+                    c.repeat(counters[1], STRETCH, |c| {
+                        self.gather(c, Walker::run(self.from), copies, lanes);
+                        c.add_imm(self.from, self.from, step - bytes);
+                    });
+                    for (total, sum) in TOTALS.iter().zip(&SUMS[..copies]) {
+                        self.combine(c, *total, *total, *sum);
+                        c.mov_v(*sum, IDENTITY);
+                    }
+                });
+                c.repeat(counters[1], rest, |c| {
+                    self.gather(c, Walker::run(self.from), copies, lanes);
+                    c.add_imm(self.from, self.from, step - bytes);
+                });
+                for (total, sum) in TOTALS.iter().zip(&SUMS[..copies]) {
+                    self.combine(c, *sum, *sum, *total);
+                }
+                step * self.inner.extents[0] as i64
+            }
         };
         c.add_imm(self.from, self.from, bytes - moved);
         for sum in &SUMS[..copies] {
             self.finish(c, *sum, Walker::run(self.to), lanes);
         }
+    }
+
+    /// Where there are many additions one after the other: whole stretches of them, what is left over, and counters.
+    fn stretched(&self) -> Option<(usize, usize, [X; 2])> {
+        let ([n], [counter]) = (&self.inner.extents[..], &self.inner_counters[..]) else { return None };
+        let many = self.reduce.reduction == Reduction::Sum && *n >= 2 * STRETCH;
+        many.then_some((n / STRETCH, n % STRETCH, [self.stretches?, *counter]))
     }
 
     /// Adds vectors to the partial results; lanes that are not there count as the identity.
