@@ -14,7 +14,7 @@ use crate::emit::bindings::{self, About};
 use crate::emit::{Function, Image, archive, elf, entry};
 use crate::layout::Layout;
 use crate::legal::legalize;
-use crate::machine::{Machine, Wave, machine};
+use crate::machine::{Machine, Wave, border_estimates, machine};
 use crate::program::Program;
 
 /// What is asked for.
@@ -57,7 +57,7 @@ pub struct Bundle {
 pub struct Report {
     /// The core.
     pub core: String,
-    /// Instructions of one sample, by the estimates.
+    /// Instructions of one sample, by the estimates; borders of zeros around images are part of no layer.
     pub instructions: u64,
     /// Cores that one sample may run on at once.
     pub cores: usize,
@@ -131,11 +131,13 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Bundle> {
     entry::add(&mut image, &machine, &p, &symbols, &name, &about.json())?;
     let object = elf::object(&image)?;
     let layers = layers(&p, &drafts, &machine, &symbols);
+    let border: u64 =
+        border_estimates(&p, &layouts, &drafts, options.core).values().map(|e| e.instructions).sum();
     let report = Report {
         core: options.core.name().into(),
-        instructions: layers.iter().map(|l| l.instructions).sum(),
+        instructions: layers.iter().map(|l| l.instructions).sum::<u64>() + border,
         cores: options.cores.count,
-        critical: layers.iter().map(|l| l.critical).sum(),
+        critical: layers.iter().map(|l| l.critical).sum::<u64>() + border,
         code_bytes: image.functions.iter().map(|f| f.code.bytes.len()).sum(),
         constant_bytes: machine.constants.len(),
         weight_bytes,
@@ -159,8 +161,11 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Bundle> {
 /// As [`compile`].
 pub fn cycles(graph: &Graph, dims: &[(String, usize)], core: Core) -> Result<Vec<(String, u64)>> {
     let p = crate::lower_graph(graph, dims)?;
-    let (p, _, drafts) = kernels(p, core, false)?;
-    Ok(drafts.iter().map(|d| (p.steps[d.step].name.clone(), d.estimate.cycles)).collect())
+    let (p, layouts, drafts) = kernels(p, core, false)?;
+    let borders = border_estimates(&p, &layouts, &drafts, core);
+    let border = |i: &usize| borders.get(i).map_or(0, |e| e.cycles);
+    let each = drafts.iter().enumerate();
+    Ok(each.map(|(i, d)| (p.steps[d.step].name.clone(), d.estimate.cycles + border(&i))).collect())
 }
 
 /// Layouts and kernels; steps whose functions do not fit into their kernel are split first.

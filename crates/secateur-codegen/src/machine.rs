@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 use secateur_diag::{Code as Error, Result, diag};
-use secateur_neon::{Code, Core, KernelSpec};
+use secateur_neon::{Code, Core, Estimate, KernelSpec};
 
 use crate::choose::{self, Draft};
 use crate::emit::Image;
@@ -93,6 +93,57 @@ struct Lives {
 }
 
 impl Lives {
+    /// What lives when; results that go over an operand share its block.
+    fn new(p: &Program, layouts: &[Layout], drafts: &[Draft]) -> Self {
+        let n = p.tensors.len();
+        let mut lives = Lives { root: (0..n).collect(), from: vec![usize::MAX; n], to: vec![0; n] };
+        for draft in drafts {
+            let step = &p.steps[draft.step];
+            let read = draft.chosen.operands.iter().map(|&i| step.inputs[i].tensor);
+            for t in read.chain([step.output.tensor]) {
+                lives.from[t.0] = lives.from[t.0].min(draft.layer);
+                lives.to[t.0] = lives.to[t.0].max(draft.layer);
+            }
+        }
+        let temp = |t: TensorId| p.tensor(t).kind == Kind::Temp;
+        let layers: Vec<&[Draft]> = drafts.chunk_by(|a, b| a.layer == b.layer).collect();
+        for parts in &layers {
+            let first = &parts[0];
+            let y = p.steps[first.step].output.tensor;
+            for &k in &first.chosen.in_place {
+                // Every part has to go over its own part of the same tensor.
+                let over = |d: &Draft| {
+                    let i = d.chosen.in_place.contains(&k).then(|| d.chosen.operands[k])?;
+                    let step = &p.steps[d.step];
+                    let x = step.inputs[i].tensor;
+                    let alone =
+                        d.chosen.operands.iter().filter(|&&i| step.inputs[i].tensor == x).count() == 1;
+                    alone.then_some(x)
+                };
+                let Some(x) = over(first) else { continue };
+                let (rx, ry) = (lives.root(x.0), lives.root(y.0));
+                let written: usize = parts.iter().map(|d| p.steps[d.step].output.len()).sum();
+                let whole = written == layouts[y.0].dims.iter().product::<usize>();
+                let same =
+                    layouts[x.0].floats == layouts[y.0].floats && layouts[x.0].pads == layouts[y.0].pads;
+                if temp(x)
+                    && temp(y)
+                    && rx != ry
+                    && same
+                    && whole
+                    && parts.iter().all(|d| over(d) == Some(x))
+                    && lives.to[rx] == first.layer
+                    && lives.from[ry] == first.layer
+                {
+                    lives.root[ry] = rx;
+                    lives.to[rx] = lives.to[ry];
+                    break;
+                }
+            }
+        }
+        lives
+    }
+
     fn root(&self, mut t: usize) -> usize {
         while self.root[t] != t {
             t = self.root[t];
@@ -101,55 +152,41 @@ impl Lives {
     }
 }
 
+/// The kernels that write borders, and the drafts that they come before.
+fn borders<'a>(
+    p: &'a Program,
+    layouts: &'a [Layout],
+    drafts: &'a [Draft],
+    lives: &'a Lives,
+) -> impl Iterator<Item = (usize, KernelSpec)> + 'a {
+    let mut done = vec![false; p.tensors.len()];
+    drafts.iter().enumerate().filter_map(move |(d, draft)| {
+        let y = p.steps[draft.step].output.tensor.0;
+        let first = !layouts[y].is_dense() && !std::mem::replace(&mut done[lives.root(y)], true);
+        first.then(|| (d, choose::border(&layouts[y])))
+    })
+}
+
+/// What writing borders costs, by the draft that it comes before.
+pub fn border_estimates(
+    p: &Program,
+    layouts: &[Layout],
+    drafts: &[Draft],
+    core: Core,
+) -> FxHashMap<usize, Estimate> {
+    let lives = Lives::new(p, layouts, drafts);
+    borders(p, layouts, drafts, &lives).map(|(d, spec)| (d, spec.estimate(core))).collect()
+}
+
 /// Memory and addresses.
 ///
 /// # Errors
 /// [`Error::C004`] where code does not assemble; an internal check.
 pub fn machine(p: &Program, layouts: &[Layout], drafts: &[Draft], core: Core) -> Result<Machine> {
     let n = p.tensors.len();
-    let mut lives = Lives { root: (0..n).collect(), from: vec![usize::MAX; n], to: vec![0; n] };
-    for draft in drafts {
-        let step = &p.steps[draft.step];
-        let read = draft.chosen.operands.iter().map(|&i| step.inputs[i].tensor);
-        for t in read.chain([step.output.tensor]) {
-            lives.from[t.0] = lives.from[t.0].min(draft.layer);
-            lives.to[t.0] = lives.to[t.0].max(draft.layer);
-        }
-    }
+    let lives = Lives::new(p, layouts, drafts);
+    let mut borders: FxHashMap<usize, KernelSpec> = borders(p, layouts, drafts, &lives).collect();
     let temp = |t: TensorId| p.tensor(t).kind == Kind::Temp;
-    let layers: Vec<&[Draft]> = drafts.chunk_by(|a, b| a.layer == b.layer).collect();
-    for parts in &layers {
-        let first = &parts[0];
-        let y = p.steps[first.step].output.tensor;
-        for &k in &first.chosen.in_place {
-            // Every part has to go over its own part of the same tensor.
-            let over = |d: &Draft| {
-                let i = d.chosen.in_place.contains(&k).then(|| d.chosen.operands[k])?;
-                let step = &p.steps[d.step];
-                let x = step.inputs[i].tensor;
-                let alone = d.chosen.operands.iter().filter(|&&i| step.inputs[i].tensor == x).count() == 1;
-                alone.then_some(x)
-            };
-            let Some(x) = over(first) else { continue };
-            let (rx, ry) = (lives.root(x.0), lives.root(y.0));
-            let written: usize = parts.iter().map(|d| p.steps[d.step].output.len()).sum();
-            let whole = written == layouts[y.0].dims.iter().product::<usize>();
-            let same = layouts[x.0].floats == layouts[y.0].floats && layouts[x.0].pads == layouts[y.0].pads;
-            if temp(x)
-                && temp(y)
-                && rx != ry
-                && same
-                && whole
-                && parts.iter().all(|d| over(d) == Some(x))
-                && lives.to[rx] == first.layer
-                && lives.from[ry] == first.layer
-            {
-                lives.root[ry] = rx;
-                lives.to[rx] = lives.to[ry];
-                break;
-            }
-        }
-    }
     let mut blocks = Vec::new();
     let mut block_of: FxHashMap<usize, usize> = FxHashMap::default();
     for t in (0..n).filter(|&t| temp(TensorId(t)) && lives.from[t] != usize::MAX && lives.root(t) == t) {
@@ -169,7 +206,6 @@ pub fn machine(p: &Program, layouts: &[Layout], drafts: &[Draft], core: Core) ->
     let mut image = Image::default();
     let mut stored: FxHashMap<usize, usize> = FxHashMap::default();
     let mut packed: FxHashMap<(String, Vec<u8>), usize> = FxHashMap::default();
-    let mut bordered = vec![false; n];
     let mut calls: Vec<Call> = Vec::new();
     let mut waves: Vec<Wave> = Vec::new();
     for (d, draft) in drafts.iter().enumerate() {
@@ -190,12 +226,9 @@ pub fn machine(p: &Program, layouts: &[Layout], drafts: &[Draft], core: Core) ->
             }
         };
         let y = step.output.tensor;
-        let root = lives.root(y.0);
         let opens = d == 0 || drafts[d - 1].layer != draft.layer;
         let begin = calls.len();
-        if !layouts[y.0].is_dense() && !bordered[root] {
-            bordered[root] = true;
-            let spec = choose::border(&layouts[y.0]);
+        if let Some(spec) = borders.remove(&d) {
             let name = step.name.clone();
             let code = spec.generate(core).map_err(|e| diag(Error::C004, e.reason))?;
             let output = address(y, 0);
