@@ -100,6 +100,7 @@ fn zeros_bring_the_time_down_to_a_limit() {
     assert!(with < without, "{with} instructions, {without} where time is not looked at");
     let refused = prune("refused", "--sparse-latency 5%");
     assert!(refused.code == 1 && refused.err.contains("P001"), "{}", refused.err);
+    assert!(refused.err.contains("nothing but zeros takes"), "{}", refused.err);
     assert!(!desk.path("out/refused.onnx").exists());
 }
 

@@ -198,8 +198,10 @@ impl Run<'_> {
                     None => rest += timed[0],
                 }
             }
-            layers.iter_mut().for_each(|l| l.cycles.resize(101, 0.0));
-            let least = rest + layers.iter().map(|l| l.cycles[l.cycles.len() - 1]).sum::<f64>() as u64;
+            // A layer without a step of its own takes no time.
+            let idle = layers.iter_mut().filter(|l| l.cycles.is_empty());
+            idle.for_each(|l| l.cycles = share::cycles(&[0; share::TIMED.len()]));
+            let least = rest + layers.iter().filter_map(|l| l.cycles.last()).sum::<f64>() as u64;
             let selection = &self.request.selection;
             if least > most && !selection.force {
                 let ms = |cycles: u64| format!("{:.3} ms", clock.milliseconds(cycles));
