@@ -232,3 +232,27 @@ fn missing_operands_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn constant_slices_are_written_over_constant_data() {
+    let f = |data: &str, index: &str, updates: &str, more: &str| {
+        let text = format!("@x: {data} @i: {index} @u: {updates} %y: ? = ScatterND(@x, @i, @u){more}");
+        fold(18, &text).and_then(|t| t.to_f32())
+    };
+    let x = "f32[3,2] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]";
+    let rows = f(x, "i64[2,1] = [2, -3]", "f32[2,2] = [7.0, 8.0, 9.0, 0.5]", "");
+    assert_eq!(rows.unwrap(), [9.0, 0.5, 3.0, 4.0, 7.0, 8.0]);
+    // The last of two writes to one place counts.
+    let elements = f(x, "i64[3,2] = [0, 1, 2, 0, 0, 1]", "f32[3] = [7.0, 8.0, 9.0]", "");
+    assert_eq!(elements.unwrap(), [1.0, 9.0, 3.0, 4.0, 8.0, 6.0]);
+    assert_eq!(f(x, "i64[1,1] = [0]", "f32[1,2] = [1.0, 1.0]", " {reduction=\"add\"}"), None);
+    let bad = |index: &str, updates: &str| {
+        let text = format!("@x: {x} @i: {index} @u: {updates} %y: ? = ScatterND(@x, @i, @u)");
+        let g = graph(18, "", &text);
+        let inputs = g.nodes[0].inputs.iter().map(|v| v.and_then(|v| g.init(v))).collect();
+        let op = ops::find("", "ScatterND").unwrap();
+        (op.fold)(&FoldCx { graph: &g, node: &g.nodes[0], inputs }).unwrap_err().to_string()
+    };
+    assert!(bad("i64[1,1] = [3]", "f32[1,2] = [1.0, 1.0]").contains("index 3 is out of range"));
+    assert!(bad("i64[1,1] = [0]", "f32[1,1] = [1.0]").contains("do not fit"));
+}

@@ -6,16 +6,18 @@
 
 use secateur_diag::{Code, Result, diag};
 
-use super::forms::{same_as_input};
+use super::forms::same_as_input;
 use super::gather_elements::prefix;
 use super::moves::{X, Y};
-use super::{CoupleCx, InferCx, Op, Port, Relations};
+use super::{CoupleCx, FoldCx, InferCx, Op, Port, Relations};
+use crate::attr::norm_axis;
+use crate::tensor::Tensor;
 
 /// The rows of this file.
 pub const OPS: &[Op] = &[
     Op::plain("Scatter", &[9, 11], elements, elements_couple),
     Op::plain("ScatterElements", &[11, 13, 16, 18], elements, elements_couple),
-    Op::plain("ScatterND", &[11, 13, 16, 18], nd, nd_couple),
+    Op { fold: nd_fold, ..Op::plain("ScatterND", &[11, 13, 16, 18], nd, nd_couple) },
 ];
 
 const INDEX: Port = Port::In(1);
@@ -71,4 +73,36 @@ fn nd_couple(cx: &CoupleCx, r: &mut Relations) -> Result<()> {
         r.tie(cx, (UPDATES, index.len() - 1 + a - k), (Y, a))?;
     }
     Ok(())
+}
+
+/// Constant data with constant slices written over it, the last of those for one place; masks of shifted windows are
+/// exported so.
+fn nd_fold(cx: &FoldCx) -> Result<Option<Vec<Tensor>>> {
+    let (Some(t), Some(at), Some(updates)) = (cx.input(0), cx.input(1), cx.input(2)) else { return Ok(None) };
+    let replaces = cx.node.string("reduction")?.is_none_or(|r| r == "none");
+    let (Some(index), Some(old), Some(new), Some(&k)) =
+        (at.to_i64(), t.bytes(), updates.bytes(), at.dims.last())
+    else {
+        return Ok(None);
+    };
+    let whole = t.elem == updates.elem && t.elem.bits().is_multiple_of(8) && !t.is_empty();
+    if !replaces || !whole || k == 0 || k > t.dims.len() {
+        return Ok(None);
+    }
+    let (outer, inner) = t.dims.split_at(k);
+    if updates.dims != [&at.dims[..at.dims.len() - 1], inner].concat() {
+        return Err(diag(Code::S001, "updates that do not fit the indices"));
+    }
+    let run = inner.iter().product::<usize>() * t.elem.bits() / 8;
+    let mut out = old.to_vec();
+    for (place, new) in index.chunks_exact(k).zip(new.chunks_exact(run)) {
+        let mut to = 0;
+        for (&i, &n) in place.iter().zip(outer) {
+            let i = norm_axis(i, n)
+                .map_err(|_| diag(Code::S002, format!("index {i} is out of range for a length of {n}")))?;
+            to = to * n + i;
+        }
+        out[to * run..][..run].copy_from_slice(new);
+    }
+    Ok(Some(vec![Tensor::from_bytes(t.elem, t.dims.clone(), out)]))
 }
