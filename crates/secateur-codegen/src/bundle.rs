@@ -131,8 +131,8 @@ pub fn compile(graph: &Graph, options: &Options) -> Result<Bundle> {
     entry::add(&mut image, &machine, &p, &symbols, &name, &about.json())?;
     let object = elf::object(&image)?;
     let layers = layers(&p, &drafts, &machine, &symbols);
-    let border: u64 =
-        border_estimates(&p, &layouts, &drafts, options.core).values().map(|e| e.instructions).sum();
+    let borders = machine.calls.iter().filter(|c| matches!(c.spec, KernelSpec::Border(_)));
+    let border: u64 = borders.map(|c| c.spec.estimate(options.core).instructions).sum();
     let report = Report {
         core: options.core.name().into(),
         instructions: layers.iter().map(|l| l.instructions).sum::<u64>() + border,

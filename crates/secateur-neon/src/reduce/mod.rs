@@ -36,7 +36,8 @@ impl Reduction {
 
 /// `output[i] = after(reduction over j of before(input[i, j]))`.
 ///
-/// The order of the additions is the code's: partial sums of four lanes and up to four vectors. A mean is a sum whose
+/// The order of the additions is the code's: partial sums of four lanes and up to four vectors, or of stretches where results
+/// are lanes, so that errors do not grow with their number. A mean is a sum whose
 /// `after` multiplies by a number; an L2 norm squares before and takes the root after.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reduce {
