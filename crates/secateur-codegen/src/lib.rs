@@ -1,35 +1,27 @@
 //! From a graph to a bundle: one AArch64 object file with the whole network, and what is needed to call it.
 //!
 //! - [`shapes`] makes the batch a loop and fixes every other size.
-//! - [`lower`] turns each ONNX operator into [`program`] steps on strided [`view`]s; [`fuse`](mod@fuse) joins them.
-//! - [`legal`] gives tensors their [`layout`], [`choose`] picks kernels, [`plan`] places memory, [`emit`] writes files;
+//! - [`lower`] turns each ONNX operator into steps of a [`secateur_loops::Program`]; [`fuse`](mod@fuse) joins them.
+//! - [`legal`] gives tensors their layouts, [`choose`] picks kernels, [`plan`] places memory, [`emit`] writes files;
 //!   [`bundle`] is the whole way.
-//! - [`interp`] runs a lowered program plainly: the reference.
 
 pub mod bundle;
 pub mod choose;
 pub mod divide;
 pub mod emit;
 pub mod fuse;
-pub mod interp;
-pub mod layout;
 pub mod legal;
 pub mod lower;
 pub mod machine;
-pub mod op;
 pub mod plan;
-pub mod print;
-pub mod program;
 pub mod shapes;
-pub mod unary;
-pub mod view;
 
 use rustc_hash::FxHashMap;
 use secateur_diag::{Code, Result, diag};
 use secateur_ir::{ElemType, Graph, ValueId};
 
-pub use program::{Kind, Port, Program};
-pub use view::View;
+pub use secateur_loops::{Kind, Port, Program, View};
+pub use secateur_loops::{interp, layout, op, print, program, unary, view};
 
 /// Lowers a graph; `dims` are the sizes of `--dim`.
 ///

@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("secateur-qemu", 1),
     ("secateur-target", 1),
     ("secateur-ir", 2),
+    ("secateur-loops", 3),
     ("secateur-passes", 3),
     ("secateur-coupling", 3),
     ("secateur-exec", 3),

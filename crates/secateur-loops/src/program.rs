@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use secateur_ir::ElemType;
+use secateur_onnx::ElemType;
 
 use crate::op::Op;
 use crate::view::View;
