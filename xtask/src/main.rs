@@ -9,6 +9,7 @@ mod cross;
 mod fidelity;
 mod fuzz;
 mod lint;
+mod nodes;
 mod oracle;
 mod quant;
 mod rivals;
@@ -64,6 +65,12 @@ const CHORES: &[Chore] = &[
         arguments: "[--seconds N] [TARGET]...",
         help: "run the fuzz targets, a minute each",
         run: fuzz::run,
+    },
+    Chore {
+        name: "nodes",
+        arguments: "[--only OP|TEST]... [--stage save|shape|run|compile]... [--engine tract] [--core CORE] [--details] [--operators]",
+        help: "ask ONNX's own tests: a table, the reasons of what does not pass, and what differs from tests/nodes",
+        run: nodes::run,
     },
     Chore {
         name: "zoo",

@@ -7,7 +7,7 @@ use crate::proto::ModelProto;
 /// The newest `ir_version` that is understood.
 pub const MAX_IR_VERSION: i64 = 14;
 /// The newest version of the standard operator set that is understood.
-pub const MAX_OPSET: i64 = 26;
+pub const MAX_OPSET: i64 = 28;
 
 /// Refuses models without a graph and models of unknown versions.
 pub(crate) fn check(model: &ModelProto) -> Result<()> {

@@ -104,14 +104,14 @@ fn missing_parts_and_unknown_versions() {
     insta::assert_snapshot!(with(&|m| graph(m, &|g| g.output.clear())), @r#"
     error[L003]: the model's graph has no output
     "#);
-    insta::assert_snapshot!(with(&|m| m.opset_import[0].version = Some(27)), @r#"
-    error[L008]: opset 27 is not supported
-      range  1 to 26
+    insta::assert_snapshot!(with(&|m| m.opset_import[0].version = Some(29)), @r#"
+    error[L008]: opset 29 is not supported
+      range  1 to 28
       help   convert the model with onnx.version_converter or export it again
     "#);
     insta::assert_snapshot!(with(&|m| m.opset_import.clear()), @r#"
     error[L008]: the model states no operator set
-      range  1 to 26
+      range  1 to 28
       help   convert the model with onnx.version_converter or export it again
     "#);
     insta::assert_snapshot!(with(&|m| m.ir_version = Some(15)), @r#"

@@ -200,7 +200,7 @@ fn external_data_outside_the_folder() {
 fn unknown_versions() {
     assert_snapshot!(error(changed(|m, _| m.opset_import[0].version = Some(99))), @r#"
     error[L008]: opset 99 is not supported
-      range  1 to 26
+      range  1 to 28
       file   m.onnx
       help   convert the model with onnx.version_converter or export it again
     "#);
