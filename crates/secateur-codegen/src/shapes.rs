@@ -1,7 +1,8 @@
 //! Before lowering: the batch becomes a loop, every other size a number.
 
 use secateur_diag::{Code, Result, diag};
-use secateur_ir::{Dim, Graph, ValueId, infer};
+use secateur_ir::{Dim, Graph, ValueId};
+use secateur_ops::infer;
 
 /// A size without a name goes by input and axis, `x.2`.
 fn spelled(symbol: &str) -> &str {
@@ -16,7 +17,7 @@ fn spelled(symbol: &str) -> &str {
 /// input has.
 pub fn fix(graph: &mut Graph, dims: &[(String, usize)]) -> Result<Option<String>> {
     secateur_passes::simplify(graph, &mut Default::default())?;
-    let known = infer::input_symbols(graph);
+    let known = secateur_ir::input_symbols(graph);
     let inner = |n: &str| {
         let shapes = graph.value_ids().filter_map(|v| graph.shape(v));
         shapes.flatten().flat_map(Dim::symbols).any(|s| &**s == n)
@@ -35,7 +36,7 @@ pub fn fix(graph: &mut Graph, dims: &[(String, usize)]) -> Result<Option<String>
     if let Some(b) = &batch {
         independent(graph, b)?;
     }
-    let open: Vec<String> = infer::input_symbols(graph)
+    let open: Vec<String> = secateur_ir::input_symbols(graph)
         .into_iter()
         .filter(|s| Some(s) != batch.as_ref())
         .map(|s| spelled(&s).to_owned())
@@ -81,7 +82,7 @@ fn independent(graph: &Graph, batch: &str) -> Result<()> {
         if !node.inputs.iter().flatten().any(|v| live[v.index()]) || node.is("Shape") || node.is("Size") {
             continue;
         }
-        let place = |e| infer::place(e, graph, node).help(fix.clone());
+        let place = |e| secateur_ir::place(e, graph, node).help(fix.clone());
         for &v in node.outputs.iter().flatten() {
             // Arithmetic on sizes is known at compile time, once they are.
             if graph.value(v).ints.is_some() {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use secateur_diag::Result;
-use secateur_ir::ops::{self, CoupleCx, Port, Relation, Relations};
-use secateur_ir::{Graph, ValueId, infer};
+use secateur_ir::{Graph, ValueId};
+use secateur_ops::{CoupleCx, Port, Relation, Relations};
 
 use crate::{Axis, Contraction, Pin, Tamper};
 
@@ -95,11 +95,12 @@ impl Ctx<'_> {
                     return;
                 };
                 covers.extend([x, y]);
-                let whole = |s: &ops::Span, axis| s.start == 0 && s.step == 1 && *len == self.len(axis);
+                let whole =
+                    |s: &secateur_ops::Span, axis| s.start == 0 && s.step == 1 && *len == self.len(axis);
                 facts.push(if whole(a, x) && whole(b, y) {
                     Fact::Same(x, y)
                 } else {
-                    let run = |s: &ops::Span, axis| Run { axis, start: s.start, step: s.step };
+                    let run = |s: &secateur_ops::Span, axis| Run { axis, start: s.start, step: s.step };
                     Fact::Pairs(run(a, x), run(b, y), *len)
                 });
             }
@@ -212,12 +213,12 @@ fn one(graph: &Graph, n: usize, tamper: &mut Tamper, out: &mut Collected) -> Res
         .flatten()
         .find(|v| graph.shape(**v).is_none())
         .map(|v| graph.value(*v).name.clone());
-    let why: Cow<'static, str> = match (ops::find(node.domain(), node.op()), unknown) {
+    let why: Cow<'static, str> = match (secateur_ops::find(node.domain(), node.op()), unknown) {
         (None, _) => format!("{} has no rule", node.op()).into(),
         (Some(_), Some(v)) => format!("the shape of {v} is unknown").into(),
         (Some(op), None) => {
             let cx = CoupleCx { graph, node };
-            (op.couple)(&cx, &mut relations).map_err(|e| infer::place(e, graph, node))?;
+            (op.couple)(&cx, &mut relations).map_err(|e| secateur_ir::place(e, graph, node))?;
             tamper(graph, n, &mut relations);
             format!("{} does not let it be cut", node.op()).into()
         }

@@ -1,7 +1,7 @@
 //! Which slices of which tensors must go together.
 //!
 //! Every axis of every tensor is a row of elements; operators say which elements are the same thing seen in
-//! two places (`secateur_ir::ops::Relation`). Union-find over elements gives *classes*, the smallest things
+//! two places (`secateur_ops::Relation`). Union-find over elements gives *classes*, the smallest things
 //! that can be removed; classes with the same footprint form a *group*. Axes that are the same from end to
 //! end share one row, so work and memory are linear in the lengths of the distinct rows.
 
@@ -119,7 +119,7 @@ pub fn analyze(graph: &Graph, pins: &[Axis]) -> Result<Coupling> {
 }
 
 /// Hook that may change what a rule said; for tests that break a rule on purpose.
-pub type Tamper<'a> = dyn FnMut(&Graph, usize, &mut secateur_ir::ops::Relations) + 'a;
+pub type Tamper<'a> = dyn FnMut(&Graph, usize, &mut secateur_ops::Relations) + 'a;
 
 /// [`analyze`], with every rule's relations passed through `tamper`.
 ///

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use secateur_ir::{Graph, infer, print};
+use secateur_ir::{Graph, print};
 
 use crate::{Axis, Coupling, Pin};
 
@@ -88,7 +88,7 @@ pub fn coverage(graph: &Graph, coupling: &Coupling) -> Coverage {
 
 fn reason(graph: &Graph, pin: &Pin) -> String {
     match pin.node {
-        Some(n) => format!("{} at {}", pin.why, infer::describe(graph, &graph.nodes[n])),
+        Some(n) => format!("{} at {}", pin.why, secateur_ir::describe(graph, &graph.nodes[n])),
         None => format!("{} is {}", describe_axis(graph, pin.axis), pin.why)
             .replace("is is", "is")
             .replace("is has", "has"),
@@ -126,7 +126,7 @@ pub fn groups_text(graph: &Graph, coupling: &Coupling) -> String {
         }
         if let Some(pin) = &row.pin {
             // Kernel axes are many and never surprising.
-            if pin.why == secateur_ir::ops::WINDOW {
+            if pin.why == secateur_ops::WINDOW {
                 continue;
             }
             let _ = writeln!(out, "pinned {} [{}]: {}", weights.join(" = "), row.len, reason(graph, pin));

@@ -1,6 +1,7 @@
 //! Axes that a small file only claims to have are not walked along.
 
-use secateur_ir::{infer, parse};
+use secateur_ir::parse;
+use secateur_ops::infer;
 
 #[test]
 fn lengths_cost_nothing() {

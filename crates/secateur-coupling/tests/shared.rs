@@ -1,7 +1,8 @@
 //! Copies of a weight go together, unless that would keep what one of them may lose.
 
 use secateur_coupling::analyze;
-use secateur_ir::{Graph, infer, parse};
+use secateur_ir::{Graph, parse};
+use secateur_ops::infer;
 
 /// The second reader of `@w` gets its copy, as the passes before coupling do it.
 fn split(text: &str) -> Graph {

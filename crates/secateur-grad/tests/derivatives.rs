@@ -1,7 +1,8 @@
 //! Every operator's derivative against differences of its values.
 
 use secateur_grad::{Array, Facts, Program};
-use secateur_ir::{Graph, ValueId, infer, parse};
+use secateur_ir::{Graph, ValueId, parse};
+use secateur_ops::infer;
 
 fn graph(opset: i64, data: &str, body: &str) -> Graph {
     let text = format!(

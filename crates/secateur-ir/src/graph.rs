@@ -7,7 +7,7 @@ use secateur_diag::{Code, Result, diag};
 use secateur_onnx::{ElemType, Extras, proto};
 
 use crate::dim::{Dim, Shape};
-use crate::tensor::Tensor;
+use secateur_tensor::Tensor;
 
 /// A value's number in its graph.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

@@ -12,8 +12,8 @@ use secateur_onnx::{ElemType, ExternalFiles, ExternalOut, Extras, Model, field, 
 
 use crate::dim::Dim;
 use crate::graph::{Graph, Init, Node, TensorType, ValueId};
-use crate::tensor::{Data, Tensor};
 use crate::{text, verify};
+use secateur_tensor::{Data, Tensor};
 
 /// A model: its main graph, and its shell (metadata, functions, declared types, ...).
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use secateur_onnx::proto::{AttributeProto, attribute_proto::AttributeType};
 
 use crate::dim::Dim;
 use crate::graph::{Graph, Node, TensorType, ValueId};
-use crate::tensor::{Data, Tensor};
+use secateur_tensor::{Data, Tensor};
 
 /// Reads a printed graph. Large tensors come back as their digests.
 ///

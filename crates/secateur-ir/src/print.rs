@@ -6,8 +6,8 @@ use secateur_onnx::ElemType;
 use secateur_onnx::proto::{AttributeProto, attribute_proto::AttributeType};
 
 use crate::graph::{Graph, Node, TensorType, ValueId};
-use crate::tensor::{Data, Tensor};
 use crate::text::word;
+use secateur_tensor::{Data, Tensor};
 
 /// Tensors up to this many numbers are printed element by element.
 const INLINE: usize = 16;

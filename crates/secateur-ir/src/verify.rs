@@ -26,7 +26,7 @@ pub fn verify(graph: &Graph) -> Result<()> {
                     Some(_) => diag(Code::G001, format!("{name} is read before it is written")),
                     None => diag(Code::G002, format!("{name} has no source")),
                 };
-                return Err(e.at("node", crate::infer::describe(graph, node)));
+                return Err(e.at("node", crate::describe(graph, node)));
             }
         }
         for &v in node.outputs.iter().flatten() {
@@ -35,7 +35,7 @@ pub fn verify(graph: &Graph) -> Result<()> {
                     Code::G003,
                     format!("{} is defined twice", text::value(&graph.value(v).name)),
                 )
-                .at("node", crate::infer::describe(graph, node)));
+                .at("node", crate::describe(graph, node)));
             }
         }
     }
@@ -79,7 +79,7 @@ pub fn sort(graph: &mut Graph) -> Result<()> {
     if order.len() < graph.nodes.len() {
         let mut e = diag(Code::G001, "the graph is cyclic");
         for n in (0..graph.nodes.len()).filter(|n| missing[*n] > 0).take(3) {
-            e = e.at("node", crate::infer::describe(graph, &graph.nodes[n]));
+            e = e.at("node", crate::describe(graph, &graph.nodes[n]));
         }
         return Err(e);
     }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use secateur_diag::{Code, Result, diag};
-use secateur_ir::{Graph, infer, verify};
+use secateur_ir::{Graph, verify};
+use secateur_ops::infer;
 
 use crate::{PASSES, Pass, find};
 

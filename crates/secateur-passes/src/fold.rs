@@ -9,8 +9,8 @@
 //! has no evaluation. Initializers that the file also lists as inputs count as constants.
 
 use secateur_diag::Result;
-use secateur_ir::ops::{self, FoldCx};
 use secateur_ir::{Dim, Edit, Graph, Node, Tensor};
+use secateur_ops::{EvalCx, FoldCx};
 
 use crate::Pass;
 
@@ -19,6 +19,8 @@ pub const PASS: Pass = Pass { name: "fold", doc: "constant expressions are evalu
 
 /// Bytes by which the result may exceed the inputs.
 const MAX_GROWTH: usize = 1 << 20;
+/// Bytes that a result may take in any case; the growth is checked before.
+const MAX_ROOM: usize = 1 << 34;
 
 fn run(graph: &mut Graph) -> Result<usize> {
     let mut edit = Edit::new(graph);
@@ -40,7 +42,7 @@ fn run(graph: &mut Graph) -> Result<usize> {
 
 /// The node's outputs, where they can be told now.
 fn evaluate(graph: &Graph, edit: &Edit, node: &Node) -> Result<Option<Vec<Tensor>>> {
-    let Some(op) = ops::find(node.domain(), node.op()) else { return Ok(None) };
+    let Some(op) = secateur_ops::find(node.domain(), node.op()) else { return Ok(None) };
     let mut inputs = Vec::with_capacity(node.inputs.len());
     let mut budget = MAX_GROWTH;
     for v in &node.inputs {
@@ -68,7 +70,16 @@ fn evaluate(graph: &Graph, edit: &Edit, node: &Node) -> Result<Option<Vec<Tensor
             None => return Ok(None),
         }
     }
-    let results = (op.fold)(&FoldCx { graph, node, inputs })?;
+    let results = match op.eval.get() {
+        Some(eval) => {
+            let inputs: Vec<Option<Tensor>> =
+                inputs.into_iter().map(|t| t.map(|t| t.clone().aligned())).collect();
+            let opset = graph.opset(node.domain());
+            // What cannot be computed is left to the runtime, which says so in its own way.
+            eval(&EvalCx { node, opset, inputs: &inputs, room: MAX_ROOM }).ok()
+        }
+        None => (op.fold)(&FoldCx { graph, node, inputs })?,
+    };
     // A rule that contradicts the inferred type is not trusted.
     Ok(results.filter(|r| {
         r.len() >= node.outputs.len()

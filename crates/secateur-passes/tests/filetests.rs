@@ -1,6 +1,7 @@
 //! Each `tests/filetests/*.ir` names passes in its first line and is compared, after them, with its snapshot.
 
-use secateur_ir::{infer, parse, print, verify};
+use secateur_ir::{parse, print, verify};
+use secateur_ops::infer;
 
 #[test]
 fn filetests() {

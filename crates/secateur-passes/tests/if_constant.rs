@@ -1,7 +1,8 @@
 //! An If with a known condition; its subgraphs have no printed form.
 
-use secateur_ir::{infer, parse, print};
+use secateur_ir::{parse, print};
 use secateur_onnx::proto::{GraphProto, NodeProto, ValueInfoProto};
+use secateur_ops::infer;
 
 fn branch(nodes: &[(&str, &str, &str)], output: &str) -> GraphProto {
     let node = |(op, input, output): &(&str, &str, &str)| NodeProto {

@@ -2,8 +2,9 @@
 
 use secateur_coupling::{Axis, Coupling};
 use secateur_diag::{Code, Result, diag};
-use secateur_ir::ops::{self, CostCx, Port};
-use secateur_ir::{Graph, Node, infer};
+use secateur_ir::{Graph, Node};
+use secateur_ops::infer;
+use secateur_ops::{CostCx, Port};
 
 /// What a model costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,13 +140,13 @@ fn mac_terms(bound: &Graph, coupling: &Coupling) -> Result<Vec<Term>> {
 }
 
 fn node_terms(bound: &Graph, coupling: &Coupling, node: &Node) -> Result<Vec<Term>> {
-    let Some(op) = ops::find(node.domain(), node.op()) else { return Ok(Vec::new()) };
-    let place = |e| infer::place(e, bound, node);
+    let Some(op) = secateur_ops::find(node.domain(), node.op()) else { return Ok(Vec::new()) };
+    let place = |e| secateur_ir::place(e, bound, node);
     let value = |port| match port {
         Port::In(i) => node.input(i),
         Port::Out(i) => node.output(i),
     };
-    let one = |t: ops::Term| {
+    let one = |t: secateur_ops::Term| {
         let axes: Vec<Axis> = t.axes.iter().filter_map(|&(p, a)| Some((value(p)?, a))).collect();
         term(bound, coupling, t.coef as f64, &axes).map_err(place)
     };
@@ -174,7 +175,7 @@ fn term(bound: &Graph, coupling: &Coupling, coef: f64, axes: &[Axis]) -> Result<
                 let n = d.and_then(|d| d.size()).ok_or_else(|| {
                     let name = d.map_or("?".into(), ToString::to_string);
                     diag(Code::P002, format!("the cost depends on the size {name}"))
-                        .help(missing(&infer::input_symbols(bound), &name))
+                        .help(missing(&secateur_ir::input_symbols(bound), &name))
                 })?;
                 out.coef *= n as f64;
             }

@@ -2,8 +2,9 @@
 
 use secateur_coupling::{Coupling, describe_axis};
 use secateur_diag::{Code, Result, diag};
-use secateur_ir::ops::{self, ShrinkCx};
-use secateur_ir::{Dim, Edit, Graph, ValueId, infer};
+use secateur_ir::{Dim, Edit, Graph, ValueId};
+use secateur_ops::ShrinkCx;
+use secateur_ops::infer;
 
 use crate::plan::Plan;
 
@@ -34,12 +35,12 @@ pub fn apply(graph: &mut Graph, coupling: &Coupling, plan: &Plan) -> Result<()> 
     let mut edit = Edit::new(graph);
     for n in 0..graph.nodes.len() {
         let node = &graph.nodes[n];
-        let Some(op) = ops::find(node.domain(), node.op()) else { continue };
+        let Some(op) = secateur_ops::find(node.domain(), node.op()) else { continue };
         if node.inputs.iter().chain(&node.outputs).flatten().any(|v| touched(*v)) {
             let mut cx = ShrinkCx::new(graph, n, &kept, &before);
             match (op.shrink)(&mut cx) {
                 Ok(()) => cx.into_new().into_iter().for_each(|new| edit.insert(n, new)),
-                Err(e) => return Err(infer::place(e, graph, &graph.nodes[n]).at("pass", "shrink")),
+                Err(e) => return Err(secateur_ir::place(e, graph, &graph.nodes[n]).at("pass", "shrink")),
             }
         }
     }
@@ -56,7 +57,7 @@ pub fn apply(graph: &mut Graph, coupling: &Coupling, plan: &Plan) -> Result<()> 
                     format!("{} should have length {want}, not {got}", describe_axis(graph, (v, a))),
                 );
                 return Err(match graph.links().def(v) {
-                    Some(n) => infer::place(e, graph, &graph.nodes[n]),
+                    Some(n) => secateur_ir::place(e, graph, &graph.nodes[n]),
                     None => e,
                 }
                 .at("pass", "shrink"));

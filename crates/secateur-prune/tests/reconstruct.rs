@@ -150,7 +150,7 @@ fn programs_compute_what_the_engine_computes() {
     }
     for g in &graphs {
         let mut bound = g.clone();
-        secateur_ir::infer::bind(&mut bound, &|_| Some(8)).unwrap();
+        secateur_ops::infer::bind(&mut bound, &|_| Some(8)).unwrap();
         let size = |v: ValueId| Some((v, bound.shape(v)?.iter().map(|d| d.size()).collect::<Option<_>>()?));
         let facts = Facts { shapes: bound.value_ids().filter_map(size).collect(), ..Facts::default() };
         let program = Program::new(g, &facts, &[], &g.outputs).unwrap();

@@ -2,7 +2,8 @@
 
 use crate::kind::moves;
 use secateur_diag::{Code, Diagnostic, Result, diag};
-use secateur_ir::{Dim, ElemType, Graph, Node, Tensor, TensorType, ValueId, infer};
+use secateur_ir::{Dim, ElemType, Graph, Node, Tensor, TensorType, ValueId};
+use secateur_ops::infer;
 
 /// Whether a node stores or computes integers of quantization.
 pub fn quantized(node: &Node) -> bool {
@@ -36,7 +37,7 @@ pub fn dequantized(graph: &Graph) -> Result<Graph> {
     let links = graph.links();
     let mut gone = vec![false; graph.nodes.len()];
     for (n, node) in graph.nodes.iter().enumerate() {
-        let wrong = |title: &str| infer::place(diag(Code::Q003, title), graph, node);
+        let wrong = |title: &str| secateur_ir::place(diag(Code::Q003, title), graph, node);
         if integer(node) {
             return Err(wrong("operators on integers cannot be made float").help("use a model in QDQ form"));
         }
@@ -172,7 +173,7 @@ fn numbers(graph: &Graph, node: &Node, t: &Tensor) -> Option<Vec<f32>> {
 pub fn refusal(graph: &Graph) -> Option<Box<Diagnostic>> {
     let n = graph.nodes.iter().find(|n| quantized(n))?;
     Some(
-        infer::place(diag(Code::Q002, "the model is quantized already"), graph, n).help(
+        secateur_ir::place(diag(Code::Q002, "the model is quantized already"), graph, n).help(
             "quantize the float model that it was made from, or take its rounding as it is: --requantize",
         ),
     )

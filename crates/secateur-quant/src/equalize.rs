@@ -247,7 +247,7 @@ mod tests {
     /// Whether the first layer has a reader across which channels may be scaled.
     fn paired(text: &str) -> bool {
         let mut graph = secateur_ir::parse::graph(text).unwrap();
-        secateur_ir::infer(&mut graph).unwrap();
+        secateur_ops::infer(&mut graph).unwrap();
         let all = linears(&graph);
         assert_eq!(all.len(), 2);
         let by_node = all.iter().map(|l| (l.node, l.clone())).collect();

@@ -1,7 +1,8 @@
 //! Raising the operator set to one that has what quantization needs.
 
 use secateur_diag::{Code, Result, diag};
-use secateur_ir::{Graph, Tensor, infer, infer::place};
+use secateur_ir::{Graph, Tensor, place};
+use secateur_ops::infer;
 
 /// Raises the standard operator set to `to` where it is older. Shapes must be inferred.
 ///

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use rustc_hash::{FxHashMap, FxHashSet};
 use secateur_diag::Result;
 use secateur_exec::Histogram;
-use secateur_ir::{Graph, Links, Tensor, ValueId, infer, verify};
+use secateur_ir::{Graph, Links, Tensor, ValueId, verify};
+use secateur_ops::infer;
 use secateur_prune::calib::Samples;
 use secateur_prune::calib::linear::{Linear, linears};
 

@@ -1,7 +1,7 @@
 //! The layers that cost anything, before and after.
 
-use secateur_ir::ops::{self, CostCx, Port};
 use secateur_ir::{Graph, Node};
+use secateur_ops::{CostCx, Port};
 use serde::Serialize;
 
 /// A node that multiplies: its channels and its cost for one sample.
@@ -23,7 +23,7 @@ pub(crate) fn layers(bound: &Graph) -> Vec<Layer> {
 }
 
 fn layer(graph: &Graph, node: &Node) -> Option<Layer> {
-    let cost = (ops::find(node.domain(), node.op())?.cost)(&CostCx { graph, node }).ok()?;
+    let cost = (secateur_ops::find(node.domain(), node.op())?.cost)(&CostCx { graph, node }).ok()?;
     if cost.macs.is_empty() {
         return None;
     }

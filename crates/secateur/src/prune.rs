@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use secateur_coupling::{Axis, Coupling, Coverage};
 use secateur_diag::{Code, Result, diag};
-use secateur_ir::{Graph, Module, infer};
+use secateur_ir::{Graph, Module};
 use secateur_onnx::Model;
+use secateur_ops::infer;
 use secateur_passes::Options;
 use secateur_prune::{
     Amount, Budget, CostModel, Costs, Criterion, Limit, Plan, Scope, Selection, allocate, mask, score,
@@ -143,7 +144,7 @@ pub(crate) fn bound(graph: &Graph, dims: &[(String, usize)]) -> Result<Graph> {
 
 /// Every size that is given must be one of an input, or one that only shows when the model runs.
 fn known_dims(graph: &Graph, dims: &[(String, usize)]) -> Result<()> {
-    let known = infer::input_symbols(graph);
+    let known = secateur_ir::input_symbols(graph);
     let inner = |n: &str| {
         let shapes = graph.value_ids().filter_map(|v| graph.shape(v));
         shapes.flatten().flat_map(|d| d.symbols()).any(|s| &**s == n)
@@ -203,7 +204,7 @@ pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
         clock.add(&mut costs, graph, &coupling, &request.dims)?;
     }
     let mut unknown: Vec<(String, usize)> = Vec::new();
-    for n in graph.nodes.iter().filter(|n| secateur_ir::ops::find(n.domain(), n.op()).is_none()) {
+    for n in graph.nodes.iter().filter(|n| secateur_ops::find(n.domain(), n.op()).is_none()) {
         let name =
             if n.domain().is_empty() { n.op().to_owned() } else { format!("{}::{}", n.domain(), n.op()) };
         match unknown.iter_mut().find(|u| u.0 == name) {
@@ -218,7 +219,7 @@ pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
         nodes: (before, graph.nodes.len()),
         unknown_ops: unknown,
         passes,
-        open_dims: infer::input_symbols(&bound).iter().map(|s| spelled(s).to_owned()).collect(),
+        open_dims: secateur_ir::input_symbols(&bound).iter().map(|s| spelled(s).to_owned()).collect(),
         costs,
         coupling,
         module,

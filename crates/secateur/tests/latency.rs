@@ -79,7 +79,7 @@ fn what_cannot_be_reached_or_counted_is_an_error() {
         }"#,
     );
     let mut graph = graph.unwrap();
-    secateur_ir::infer(&mut graph).unwrap();
+    secateur_ops::infer(&mut graph).unwrap();
     let e = clock().measure(&graph, &[]).unwrap_err();
     let field = |label| e.fields.iter().find(|f| f.0 == label).map(|f| f.1.as_str());
     assert_eq!(field("node"), Some("\"contract\" (Einsum, opset 17)"));

@@ -4,8 +4,9 @@
 use secateur::{Request, analyze};
 use secateur_diag::Code;
 use secateur_exec::{Executor, Tensor};
-use secateur_ir::{Module, infer, ops, parse};
+use secateur_ir::{Module, parse};
 use secateur_onnx::{Model, proto::GraphProto};
+use secateur_ops::{self as ops, infer};
 use secateur_prune::{Amount, Budget, Criterion, Limit, Scope, Selection};
 
 /// SplitMix64.
@@ -42,7 +43,7 @@ fn damage(g: &mut GraphProto, d: &mut Dice) {
         0 => {
             // These make not-a-number, which a mask of zeros does not stop.
             let gaps = ["Acos", "Acosh", "Asin", "Atanh", "Log", "Sqrt", "Pow"];
-            let all: Vec<&str> = ops::all().map(|o| o.name).filter(|o| !gaps.contains(o)).collect();
+            let all: Vec<&str> = secateur_ops::all().map(|o| o.name).filter(|o| !gaps.contains(o)).collect();
             g.node[n].op_type = d.of(&all).map(|o| (*o).to_owned());
         }
         1 | 2 => {

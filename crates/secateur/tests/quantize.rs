@@ -346,7 +346,7 @@ fn onnxruntime_takes_every_kind_at_every_level() {
             }}"#
         ));
         let mut graph = graph.unwrap();
-        secateur_ir::infer(&mut graph).unwrap();
+        secateur_ops::infer(&mut graph).unwrap();
         desk.put(&format!("{opset}.onnx"), &Module::from_graph(graph).export().0.encode()[..]);
     }
     for (model, name) in [(fixture.as_str(), "f"), ("17.onnx", "17"), ("21.onnx", "21")] {

@@ -33,7 +33,7 @@ fn where_pairs_go() {
         let path = format!("{}/tests/filetests/{name}.ir", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         let mut module = Module::from_graph(parse::graph(&text).unwrap());
-        secateur_ir::infer(&mut module.graph).unwrap();
+        secateur_ops::infer(&mut module.graph).unwrap();
         let executor = Executor::from_bytes(&module.export().0.encode()).unwrap();
         let data = samples(&executor, &module);
         let calibration = Calibration { data: &data, batch: SAMPLES, threads: 1 };

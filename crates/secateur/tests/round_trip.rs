@@ -2,8 +2,9 @@
 
 mod common;
 use common::*;
-use secateur_ir::{infer, parse, print};
+use secateur_ir::{parse, print};
 use secateur_onnx::Model;
+use secateur_ops::infer;
 
 fn fixtures() -> Vec<String> {
     let all: Vec<String> = names(&fixture("")).into_iter().filter(|n| n.ends_with(".onnx")).collect();

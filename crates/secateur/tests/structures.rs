@@ -4,7 +4,8 @@
 
 use secateur::{Analyzed, Request, analyze};
 use secateur_exec::{Executor, Tensor};
-use secateur_ir::{Module, infer, parse, print, verify};
+use secateur_ir::{Module, parse, print, verify};
+use secateur_ops::infer;
 use secateur_prune::{Budget, Criterion, Plan, Scope, Selection};
 
 fn request() -> Request {

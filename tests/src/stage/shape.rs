@@ -2,7 +2,8 @@
 
 use rustc_hash::FxHashMap;
 use secateur_diag::Result;
-use secateur_ir::{Dim, Graph, Module, ValueId, infer, ops};
+use secateur_ir::{Dim, Graph, Module, ValueId};
+use secateur_ops::infer;
 use secateur_onnx::{ExternalFiles, Extras, Model};
 
 use super::ask;
@@ -74,7 +75,7 @@ fn try_check(case: &Case, loaded: &Loaded, set: &Set, known: Known) -> Result<Ou
         }
     }
     infer(&mut graph)?;
-    let rowless = graph.nodes.iter().find(|n| ops::find(n.domain(), n.op()).is_none());
+    let rowless = graph.nodes.iter().find(|n| secateur_ops::find(n.domain(), n.op()).is_none());
     let open = |what: &str| match rowless {
         Some(n) => Outcome::refused(format!("no row for {}", n.op())),
         None => Outcome::refused(format!("open {what}")),

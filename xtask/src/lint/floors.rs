@@ -11,18 +11,21 @@ const FLOORS: &[(&str, u32)] = &[
     ("secateur-neon", 1),
     ("secateur-qemu", 1),
     ("secateur-target", 1),
-    ("secateur-ir", 2),
-    ("secateur-loops", 3),
-    ("secateur-passes", 3),
-    ("secateur-coupling", 3),
-    ("secateur-exec", 3),
-    ("secateur-grad", 3),
-    ("secateur-prune", 4),
-    ("secateur-quant", 5),
-    ("secateur-codegen", 4),
-    ("secateur", 6),
-    ("secateur-tests", 7),
-    ("xtask", 7),
+    ("secateur-tensor", 2),
+    ("secateur-ir", 3),
+    ("secateur-loops", 4),
+    ("secateur-ops", 4),
+    ("secateur-passes", 5),
+    ("secateur-coupling", 5),
+    ("secateur-run", 5),
+    ("secateur-exec", 6),
+    ("secateur-grad", 6),
+    ("secateur-codegen", 7),
+    ("secateur-prune", 7),
+    ("secateur-quant", 8),
+    ("secateur", 9),
+    ("secateur-tests", 10),
+    ("xtask", 10),
 ];
 
 pub fn check() -> Result<Vec<String>> {
@@ -96,23 +99,23 @@ mod tests {
         assert_eq!(
             complaints(
                 "secateur-exec",
-                "[dependencies]\nsecateur-passes.workspace = true\nsecateur-prune = {}"
+                "[dependencies]\nsecateur-grad.workspace = true\nsecateur-prune = {}"
             ),
             [
-                "secateur-exec (floor 3) must not use secateur-passes (floor 3)",
-                "secateur-exec (floor 3) must not use secateur-prune (floor 4)"
+                "secateur-exec (floor 6) must not use secateur-grad (floor 6)",
+                "secateur-exec (floor 6) must not use secateur-prune (floor 7)"
             ]
         );
         let platform = "[target.'cfg(unix)'.build-dependencies]\nsecateur-ir = {}";
         assert_eq!(
             complaints("secateur-onnx", platform),
-            ["secateur-onnx (floor 1) must not use secateur-ir (floor 2)"]
+            ["secateur-onnx (floor 1) must not use secateur-ir (floor 3)"]
         );
     }
 
     #[test]
     fn tests_may_use_their_own_floor() {
-        assert!(complaints("secateur-coupling", "[dev-dependencies]\nsecateur-exec = {}").is_empty());
+        assert!(complaints("secateur-coupling", "[dev-dependencies]\nsecateur-passes = {}").is_empty());
         assert_eq!(complaints("secateur-coupling", "[dev-dependencies]\nsecateur-prune = {}").len(), 1);
     }
 

@@ -2,7 +2,7 @@
 
 use secateur_diag::Result;
 use secateur_ir::ElemType;
-use secateur_ir::constant::is_float;
+use secateur_tensor::is_float;
 
 use super::{Lower, Row, unsupported};
 use crate::op::Op;

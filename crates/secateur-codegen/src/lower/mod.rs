@@ -84,7 +84,7 @@ pub fn unsupported(what: impl std::fmt::Display) -> Box<Diagnostic> {
 pub fn lower(graph: &Graph, p: &mut Program, values: &mut FxHashMap<ValueId, View>) -> Result<()> {
     let rows: FxHashMap<&str, &Row> = all().map(|r| (r.name, r)).collect();
     for node in &graph.nodes {
-        let place = |e: Box<Diagnostic>| secateur_ir::infer::place(e, graph, node);
+        let place = |e: Box<Diagnostic>| secateur_ir::place(e, graph, node);
         let row = rows.get(node.op()).filter(|_| node.domain().is_empty());
         let row = row.ok_or_else(|| place(unsupported(format!("the operator {}", node.op()))))?;
         let mut cx = Lower { graph, node, p, values };
@@ -201,7 +201,7 @@ impl Lower<'_> {
 
     /// Whether input `i` holds integers.
     pub fn is_int(&self, i: usize) -> bool {
-        self.elem(i).is_some_and(|e| secateur_ir::constant::is_int(e) && e != ElemType::Bool)
+        self.elem(i).is_some_and(|e| secateur_tensor::is_int(e) && e != ElemType::Bool)
     }
 
     /// The name that the output's tensors get.

@@ -84,7 +84,7 @@ impl Own {
             value.ty = Some(TensorType { elem: ElemType::F32, shape: Some(shape) });
             fed.push((v, (*name).to_owned(), tensor.shape.clone()));
         }
-        secateur_ir::infer::infer(&mut graph).ok()?;
+        secateur_ops::infer::infer(&mut graph).ok()?;
         let mut facts = Facts::default();
         for v in graph.value_ids() {
             let value = graph.value(v);

@@ -35,11 +35,7 @@ pub fn unfolding(graph: &Graph, l: &Linear, data: &Tensor, out: &[usize]) -> Res
     let node = &graph.nodes[l.node];
     let weight = graph.init(l.weight);
     weight.and_then(|w| l.unfold(node, w, &data.shape, out)).ok_or_else(|| {
-        secateur_ir::infer::place(
-            diag(Code::X002, "the windows of the operator are not understood"),
-            graph,
-            node,
-        )
+        secateur_ir::place(diag(Code::X002, "the windows of the operator are not understood"), graph, node)
     })
 }
 

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use secateur_exec::Tensor;
-use secateur_ir::{Graph, infer, parse};
+use secateur_ir::{Graph, parse};
+use secateur_ops::infer;
 use secateur_prune::calib::curves::{self, Curve};
 use secateur_prune::calib::measure::Reference;
 use secateur_prune::calib::refit::{self, Options};

@@ -74,7 +74,7 @@ fn sensitivity(curves: &[CurveReport]) -> String {
 
 pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let mut module = crate::open(&a.model)?;
-    secateur_ir::infer(&mut module.graph)?;
+    secateur_ops::infer(&mut module.graph)?;
     if a.ir {
         print!("{}", print::graph(&module.graph));
         return Ok(Outcome::Done);

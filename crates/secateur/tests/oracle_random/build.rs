@@ -1,6 +1,7 @@
 //! Adds nodes to a graph whose shapes are known at every step.
 
-use secateur_ir::{Dim, ElemType, Graph, Node, Tensor, TensorType, ValueId, infer};
+use secateur_ir::{Dim, ElemType, Graph, Node, Tensor, TensorType, ValueId};
+use secateur_ops::infer;
 
 use crate::rng::Rng;
 

@@ -4,7 +4,8 @@ use secateur::{Analyzed, Request};
 use secateur_coupling::{Coupling, Tamper, analyze_with};
 use secateur_diag::Result;
 use secateur_exec::{Executor, Level, Tensor};
-use secateur_ir::{ElemType, Graph, Module, ValueId, infer, parse, print, verify};
+use secateur_ir::{ElemType, Graph, Module, ValueId, parse, print, verify};
+use secateur_ops::infer;
 use secateur_prune::{Amount, Budget, CostModel, Costs, Criterion, Limit, Plan, Scope, Selection, surgery};
 
 use crate::graphs;

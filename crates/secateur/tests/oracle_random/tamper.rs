@@ -1,7 +1,7 @@
 //! Rules that are wrong on purpose.
 
 use secateur_ir::Graph;
-use secateur_ir::ops::{Atom, CoupleCx, Port, Relation, Relations, Span};
+use secateur_ops::{Atom, CoupleCx, Port, Relation, Relations, Span};
 
 /// Changes what the rule of node `.1` said.
 pub type Wrong = fn(&Graph, usize, &mut Relations);
