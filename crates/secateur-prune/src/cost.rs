@@ -3,7 +3,6 @@
 use secateur_coupling::{Axis, Coupling};
 use secateur_diag::{Code, Result, diag};
 use secateur_ir::{Graph, Node};
-use secateur_ops::infer;
 use secateur_ops::{CostCx, Port};
 
 /// What a model costs.

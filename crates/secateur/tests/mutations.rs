@@ -6,7 +6,7 @@ use secateur_diag::Code;
 use secateur_exec::{Executor, Tensor};
 use secateur_ir::{Module, parse};
 use secateur_onnx::{Model, proto::GraphProto};
-use secateur_ops::{self as ops, infer};
+use secateur_ops::infer;
 use secateur_prune::{Amount, Budget, Criterion, Limit, Scope, Selection};
 
 /// SplitMix64.
