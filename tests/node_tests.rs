@@ -3,7 +3,7 @@
 
 use secateur_neon::Core;
 use secateur_tests::report::Counts;
-use secateur_tests::stage::{compile, save, shape};
+use secateur_tests::stage::{compile, own, run, save, shape};
 use secateur_tests::{Expected, Outcome, in_parallel, node_tests};
 
 fn check(stage: &str, ask: impl FnOnce(&[secateur_tests::Case]) -> Vec<Outcome>) {
@@ -22,6 +22,11 @@ fn all_come_back_byte_for_byte() {
 #[test]
 fn shapes_agree() {
     check("shape", |cases| in_parallel(cases, shape::check));
+}
+
+#[test]
+fn outputs_agree() {
+    check("run", |cases| in_parallel(cases, |c| run::check(&own::Own, c)));
 }
 
 #[test]

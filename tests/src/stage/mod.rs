@@ -6,6 +6,7 @@ use crate::work::guard;
 use crate::{Case, Loaded, Outcome};
 
 pub mod compile;
+pub mod own;
 pub mod run;
 pub mod save;
 pub mod shape;

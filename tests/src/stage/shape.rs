@@ -3,8 +3,8 @@
 use rustc_hash::FxHashMap;
 use secateur_diag::Result;
 use secateur_ir::{Dim, Graph, Module, ValueId};
-use secateur_ops::infer;
 use secateur_onnx::{ExternalFiles, Extras, Model};
+use secateur_ops::infer;
 
 use super::ask;
 use crate::value::describe;
