@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
-use bytemuck::Pod;
 use bytes::Bytes;
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use secateur_diag::{Code, Result, diag};
 use secateur_onnx::ElemType;
@@ -14,25 +14,60 @@ use crate::tensor::{Data, Tensor};
 compile_error!("tensors are little-endian in memory, as they are in files");
 
 /// A Rust number that is an element type of ONNX.
-pub trait Lane: Pod + PartialEq + PartialOrd + Debug + Send + Sync {
+pub trait Lane: Copy + PartialEq + PartialOrd + Debug + Send + Sync + 'static {
     /// The element type.
     const ELEM: ElemType;
+
+    /// Numbers as bytes.
+    fn bytes(values: &[Self]) -> &[u8];
+
+    /// Bytes as numbers; `None` where they do not lie as the type wants them.
+    fn lanes(bytes: &[u8]) -> Option<&[Self]>;
 }
 
 macro_rules! lanes {
     ($($rust:ty: $elem:ident)*) => {
-        $(impl Lane for $rust { const ELEM: ElemType = ElemType::$elem; })*
+        $(impl Lane for $rust {
+            const ELEM: ElemType = ElemType::$elem;
+
+            fn bytes(values: &[Self]) -> &[u8] {
+                bytemuck::cast_slice(values)
+            }
+
+            fn lanes(bytes: &[u8]) -> Option<&[Self]> {
+                bytemuck::try_cast_slice(bytes).ok()
+            }
+        })*
     };
 }
 
-lanes! { f32: F32 f64: F64 f16: F16 bf16: Bf16 i8: I8 i16: I16 i32: I32 i64: I64 u8: U8 u16: U16 u32: U32 u64: U64 }
+lanes! { f32: F32 f64: F64 i8: I8 i16: I16 i32: I32 i64: I64 u8: U8 u16: U16 u32: U32 u64: U64 }
+
+macro_rules! halves {
+    ($($rust:ty: $elem:ident)*) => {
+        $(impl Lane for $rust {
+            const ELEM: ElemType = ElemType::$elem;
+
+            fn bytes(values: &[Self]) -> &[u8] {
+                bytemuck::cast_slice(values.reinterpret_cast())
+            }
+
+            fn lanes(bytes: &[u8]) -> Option<&[Self]> {
+                let words: &[u16] = bytemuck::try_cast_slice(bytes).ok()?;
+                Some(half::slice::HalfBitsSliceExt::reinterpret_cast(words))
+            }
+        })*
+    };
+}
+
+halves! { f16: F16 bf16: Bf16 }
 
 /// Memory of a vector, as the bytes of a tensor.
 struct Owner<T>(Vec<T>);
 
-impl<T: Pod> AsRef<[u8]> for Owner<T> {
+impl<T: Lane> AsRef<[u8]> for Owner<T> {
     fn as_ref(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.0)
+        T::bytes(&self.0)
     }
 }
 
@@ -59,7 +94,7 @@ impl Tensor {
         Self::packed(ElemType::Bool, dims, values)
     }
 
-    fn packed<T: Pod + Send>(elem: ElemType, dims: &[usize], values: Vec<T>) -> Self {
+    fn packed<T: Lane>(elem: ElemType, dims: &[usize], values: Vec<T>) -> Self {
         debug_assert_eq!(count(dims).ok(), Some(values.len()));
         Self { elem, dims: dims.to_vec(), data: Data::Bytes(Bytes::from_owner(Owner(values))) }
     }
@@ -70,7 +105,7 @@ impl Tensor {
         if self.elem != T::ELEM {
             return None;
         }
-        bytemuck::try_cast_slice(self.bytes()?).ok()
+        T::lanes(self.bytes()?)
     }
 
     /// Elements of a byte each, of type `u8` or bool.
@@ -96,6 +131,18 @@ impl Tensor {
     pub fn reshaped(&self, dims: &[usize]) -> Self {
         debug_assert_eq!(count(dims).ok(), Some(self.len()));
         Self { dims: dims.to_vec(), ..self.clone() }
+    }
+
+    /// The same with `rows` entries along axis 0: cut, or filled up by repeating the last one. Scalars and tensors
+    /// without a row to repeat stay as they are.
+    pub fn with_rows(self, rows: usize) -> Self {
+        match self.dims.first() {
+            Some(&have) if have > 0 && have != rows => {
+                let index: Vec<usize> = (0..rows).map(|i| i.min(have - 1)).collect();
+                self.take(0, &index).map_or(self, Self::aligned)
+            }
+            _ => self,
+        }
     }
 
     /// `f32[1,3,32,32]`.
@@ -205,6 +252,15 @@ mod tests {
             assert!(t.slice::<f32>().is_some(), "{start}");
             assert_eq!(t.bytes().unwrap()[..], bytes[start..start + 4]);
         }
+    }
+
+    #[test]
+    fn rows_are_cut_and_filled() {
+        let t = Tensor::of(&[3, 2], vec![0f32, 1., 2., 3., 4., 5.]);
+        assert_eq!(t.clone().with_rows(2), Tensor::of(&[2, 2], vec![0f32, 1., 2., 3.]));
+        assert_eq!(t.with_rows(5), Tensor::of(&[5, 2], vec![0f32, 1., 2., 3., 4., 5., 4., 5., 4., 5.]));
+        let scalar = Tensor::of(&[], vec![7f32]);
+        assert_eq!(scalar.clone().with_rows(4), scalar);
     }
 
     #[test]
