@@ -7,6 +7,7 @@ use secateur_diag::{Code, Result, diag};
 use secateur_onnx::{ElemType, Extras, proto};
 
 use crate::dim::{Dim, Shape};
+use crate::names::Held;
 use secateur_tensor::Tensor;
 
 /// A value's number in its graph.
@@ -147,6 +148,8 @@ pub struct Graph {
     pub opaque: Vec<ValueId>,
     values: Vec<Value>,
     by_name: FxHashMap<String, ValueId>,
+    /// Names that are taken although no value has them.
+    pub(crate) held: Held,
 }
 
 impl Graph {
@@ -158,14 +161,11 @@ impl Graph {
         Ok(self.push_value(name.to_owned(), ty))
     }
 
-    /// Adds a value under `base`, or `base` with a number behind it where that is taken.
+    /// Adds a value under `base`, or `base` with a number behind it where that is taken, by a value of this graph or
+    /// inside of a subgraph. Every name that a rewrite invents is made here.
     pub fn add_fresh(&mut self, base: &str, ty: Option<TensorType>) -> ValueId {
-        let mut name = base.to_owned();
-        let mut n = 0;
-        while self.by_name.contains_key(&name) {
-            n += 1;
-            name = format!("{base}_{n}");
-        }
+        let Self { by_name, held, .. } = self;
+        let name = held.fresh(base, |name| by_name.contains_key(name));
         self.push_value(name, ty)
     }
 
@@ -206,14 +206,6 @@ impl Graph {
     /// By name.
     pub fn find(&self, name: &str) -> Option<ValueId> {
         self.by_name.get(name).copied()
-    }
-
-    /// Gives `v` another name, which must be free.
-    pub fn rename(&mut self, v: ValueId, name: &str) {
-        debug_assert!(!self.by_name.contains_key(name));
-        let old = std::mem::replace(&mut self.values[v.index()].name, name.to_owned());
-        self.by_name.remove(&old);
-        self.by_name.insert(name.to_owned(), v);
     }
 
     /// The tensor of an initializer.

@@ -9,11 +9,13 @@
 //! - Nothing here knows what an operator means, of pruning or of quantization.
 
 mod attr;
+pub mod check;
 pub mod dim;
 pub mod edit;
 pub mod graph;
 mod inline;
 pub mod module;
+mod names;
 pub mod parse;
 mod place;
 pub mod print;
@@ -21,6 +23,7 @@ pub mod text;
 pub mod verify;
 
 pub use attr::norm_axis;
+pub use check::check;
 pub use dim::{Dim, Shape};
 pub use edit::Edit;
 pub use graph::{Graph, Init, Ints, Links, Node, TensorType, Use, Value, ValueId};

@@ -12,6 +12,7 @@ use secateur_onnx::{ElemType, ExternalFiles, ExternalOut, Extras, Model, field, 
 
 use crate::dim::Dim;
 use crate::graph::{Graph, Init, Node, TensorType, ValueId};
+use crate::names::subgraphs;
 use crate::{text, verify};
 use secateur_tensor::{Data, Tensor};
 
@@ -110,8 +111,18 @@ impl Module {
         }
         for (i, p) in protos.into_iter().enumerate() {
             let node_extras = graph_extras.take_child(field::graph_proto::NODE, i as u32);
-            let node = import_node(&graph, p, node_extras, i)?;
+            let node = import_node(&mut graph, p, node_extras, i)?;
             graph.nodes.push(node);
+        }
+        // Declarations and annotations stay in the shell; what is made later must not be taken for theirs.
+        let annotated = g.quantization_annotation.iter().flat_map(|a| {
+            let parts = a.quant_parameter_tensor_names.iter().map(|p| p.value());
+            std::iter::once(a.tensor_name()).chain(parts)
+        });
+        for name in g.value_info.iter().map(|i| i.name()).chain(annotated) {
+            if graph.find(name).is_none() {
+                graph.held.hold(name);
+            }
         }
         for info in g.value_info.iter().chain(&g.output) {
             if let Some(v) = graph.find(info.name())
@@ -334,9 +345,9 @@ fn export_init(name: &str, init: &Init) -> proto::TensorProto {
     t
 }
 
-/// A node whose names are all known to the graph.
+/// A node whose names are all known to the graph. What its subgraphs define is held from now on.
 pub(crate) fn import_node(
-    graph: &Graph,
+    graph: &mut Graph,
     mut p: proto::NodeProto,
     extras: Extras,
     index: usize,
@@ -351,12 +362,9 @@ pub(crate) fn import_node(
     let inputs = std::mem::take(&mut p.input).iter().map(find).collect::<Result<_>>()?;
     let outputs = std::mem::take(&mut p.output).iter().map(find).collect::<Result<_>>()?;
     let mut names = BTreeSet::new();
-    for a in &p.attribute {
-        for g in a.g.iter().chain(&a.graphs) {
-            read_names(g, &mut names);
-        }
-    }
+    subgraphs(&p).for_each(|g| read_names(g, &mut names));
     let captures = names.iter().filter_map(|n| graph.find(n)).collect();
+    graph.held.enter(&p);
     Ok(Node { proto: p, inputs, outputs, captures, extras: (!extras.is_empty()).then(|| Box::new(extras)) })
 }
 
@@ -365,8 +373,6 @@ fn read_names(g: &proto::GraphProto, out: &mut BTreeSet<String>) {
     out.extend(g.output.iter().map(|o| o.name().to_owned()));
     for n in &g.node {
         out.extend(n.input.iter().filter(|i| !i.is_empty()).cloned());
-        for inner in n.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs)) {
-            read_names(inner, out);
-        }
+        subgraphs(n).for_each(|inner| read_names(inner, out));
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 pub mod quantizing;
+pub mod referee;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
