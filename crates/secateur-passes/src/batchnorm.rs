@@ -11,10 +11,10 @@
 //! well are copied. After a MatMul the shift is left as an Add.
 
 use secateur_diag::Result;
-use secateur_ir::{Edit, Graph, Links, Node, Tensor, ValueId};
+use secateur_ir::{Edit, Graph, Links, Node, ValueId};
 
 use crate::Pass;
-use crate::util::{from_f64, to_f64};
+use crate::util::{from_f64, to_f64, write};
 
 /// The row of this pass.
 pub const PASS: Pass =
@@ -140,16 +140,4 @@ fn channels(graph: &Graph, node: &Node, dims: &[usize], count: usize) -> Option<
 fn bias_name(graph: &Graph, weight: ValueId) -> String {
     let name = &graph.value(weight).name;
     name.strip_suffix("weight").map_or_else(|| format!("{name}_bias"), |stem| format!("{stem}bias"))
-}
-
-/// Input `i` of node `n` becomes `tensor`: in place where nothing else reads the initializer.
-fn write(graph: &mut Graph, links: &Links, edit: &Edit, n: usize, i: usize, tensor: Tensor) {
-    let Some(v) = graph.nodes[n].input(i) else { return };
-    if links.uses(v).len() == 1 && !edit.is_fixed(v) {
-        graph.set_init(v, tensor);
-    } else {
-        let name = graph.value(v).name.clone();
-        let copy = graph.add_init(&name, tensor);
-        graph.nodes[n].inputs[i] = Some(copy);
-    }
 }

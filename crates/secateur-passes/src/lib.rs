@@ -19,6 +19,7 @@ mod constants;
 mod dead;
 mod driver;
 mod fold;
+mod gemm_factors;
 mod identity;
 mod if_constant;
 mod resize_scales;
@@ -51,6 +52,7 @@ pub const PASSES: &[Pass] = &[
     shape_inputs::PASS,
     identity::PASS,
     compose::PASS,
+    gemm_factors::PASS,
     batchnorm::PASS,
     shuffle::PASS,
     zero_state::PASS,

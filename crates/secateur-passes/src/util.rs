@@ -1,7 +1,7 @@
 //! Questions that several passes ask.
 
 use half::f16;
-use secateur_ir::{Dim, ElemType, Graph, Ints, Node, Tensor, TensorType, ValueId};
+use secateur_ir::{Dim, Edit, ElemType, Graph, Ints, Links, Node, Tensor, TensorType, ValueId};
 
 /// Element type and shape, where both are known.
 pub fn full_type(graph: &Graph, v: ValueId) -> Option<(&TensorType, &[Dim])> {
@@ -69,4 +69,16 @@ pub fn from_f64(elem: ElemType, dims: &[usize], values: &[f64]) -> Option<Tensor
         _ => None,
     };
     Some(Tensor::from_bytes(elem, dims.to_vec(), bytes?))
+}
+
+/// Input `i` of node `n` becomes `tensor`: in place where nothing else reads the initializer.
+pub fn write(graph: &mut Graph, links: &Links, edit: &Edit, n: usize, i: usize, tensor: Tensor) {
+    let Some(v) = graph.nodes[n].input(i) else { return };
+    if links.uses(v).len() == 1 && !edit.is_fixed(v) {
+        graph.set_init(v, tensor);
+    } else {
+        let name = graph.value(v).name.clone();
+        let copy = graph.add_init(&name, tensor);
+        graph.nodes[n].inputs[i] = Some(copy);
+    }
 }
