@@ -71,6 +71,13 @@ elem_types! {
     F6E3M2 28 "f6e3m2" 6 "6-bit float, four in three bytes, the first in the lowest bits."
 }
 
+/// By its short name.
+impl serde::Serialize for ElemType {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.name())
+    }
+}
+
 impl fmt::Display for ElemType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

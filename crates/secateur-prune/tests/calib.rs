@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use common::{Cut, RESIDUAL, cut, fitted, graph, noise, samples};
 use faer::Mat;
-use secateur_exec::{Tensor, Unfold};
+use secateur_calib::Unfold;
+use secateur_calib::linear::{Linear, linears};
+use secateur_calib::measure::Reference;
+use secateur_calib::pattern::Pattern;
+use secateur_calib::refit::{Masks, Options};
+use secateur_calib::statistics::unfolding;
+use secateur_calib::walk::Walk;
+use secateur_calib::{Samples, obs};
 use secateur_ir::Graph;
-use secateur_prune::calib::linear::{Linear, linears};
-use secateur_prune::calib::measure::Reference;
-use secateur_prune::calib::pattern::Pattern;
-use secateur_prune::calib::refit::{Masks, Options};
-use secateur_prune::calib::statistics::unfolding;
-use secateur_prune::calib::walk::Walk;
-use secateur_prune::calib::{Samples, obs};
+use secateur_tensor::Tensor;
 
 fn text(node: &str, weight: &str, x: &str, more: &str) -> Graph {
     graph(&format!(
@@ -81,7 +82,7 @@ fn unfolded_rows_times_the_weight_are_the_result() {
 
 fn check(g: &Graph, l: &Linear, x: &Tensor, y: &Tensor) {
     let w = g.init(l.weight).unwrap();
-    let unfold = unfolding(g, l, x, &y.shape).unwrap();
+    let unfold = unfolding(g, l, x, &y.dims).unwrap();
     let bias = l.bias.map(|b| g.init(b).unwrap().to_f32().unwrap());
     let (channels, _, outputs) = l.sizes(w);
     let want = Unfold::Axis(l.axis).rows(y, 0..outputs * l.groups()).unwrap();
@@ -125,7 +126,7 @@ fn the_error_of_an_order_is_that_of_the_best_fit() {
     let block = obs::Block::new(&c, &w, rows.clone()).unwrap();
     let order = obs::order(vec![block], classes, &vec![0.0; classes]);
     assert_eq!(order.error.len(), classes);
-    let h = secateur_prune::calib::solve::damped(&c, obs::DAMPING);
+    let h = secateur_calib::solve::damped(&c, obs::DAMPING);
     for k in 0..classes {
         // The least |x (w - w')|^2 + damping over weights that are zero in the first k classes.
         let kept: Vec<usize> = order.classes[k..].iter().flat_map(|&c| rows[c].clone()).collect();
@@ -160,7 +161,7 @@ fn exchanges_lower_the_error_that_is_left() {
         let first = obs::order(blocks(), classes, &[0.0; 12]).classes[..gone].to_vec();
         let then = obs::exchange(&blocks(), classes, &first);
         // The error of the best fit with these classes at zero, computed directly.
-        let h = secateur_prune::calib::solve::damped(&c, obs::DAMPING);
+        let h = secateur_calib::solve::damped(&c, obs::DAMPING);
         let error = |gone: &[usize]| {
             use faer::linalg::solvers::Solve;
             let kept: Vec<usize> =
@@ -231,13 +232,13 @@ fn zeros_are_where_the_pattern_lets_them() {
 fn poor_data_give_finite_weights() {
     // Constant samples, a single sample, and channels that are always zero.
     let original = cut(1);
-    let constant = |v: f32| Arc::new(Tensor::f32(&[4, 6, 8, 8], vec![v; 4 * 6 * 64]));
+    let constant = |v: f32| Arc::new(Tensor::of(&[4, 6, 8, 8], vec![v; 4 * 6 * 64]));
     let dead = {
         let mut v = noise(4 * 6 * 64, 5);
         v.chunks_mut(64).step_by(2).for_each(|c| c.fill(0.0));
-        Arc::new(Tensor::f32(&[4, 6, 8, 8], v))
+        Arc::new(Tensor::of(&[4, 6, 8, 8], v))
     };
-    let single = Arc::new(Tensor::f32(&[1, 6, 8, 8], noise(6 * 64, 3)));
+    let single = Arc::new(Tensor::of(&[1, 6, 8, 8], noise(6 * 64, 3)));
     for t in [constant(0.0), constant(3.0), dead, single] {
         let samples = Samples { batches: vec![vec![("x".to_owned(), t)]], threads: 1 };
         let g = fitted(

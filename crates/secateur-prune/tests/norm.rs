@@ -3,9 +3,9 @@
 mod common;
 
 use common::{cut_of, fitted};
+use secateur_calib::measure::Reference;
+use secateur_calib::refit::Options;
 use secateur_ir::{Graph, ValueId};
-use secateur_prune::calib::measure::Reference;
-use secateur_prune::calib::refit::Options;
 
 /// Normalization behind a rectifier, behind a sum, and as the last node.
 const NORMALIZED: &str = r#"graph g opset(""=17) (%x: f32[N,6,8,8]) -> (%y) {

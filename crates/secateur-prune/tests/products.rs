@@ -5,8 +5,8 @@ mod common;
 use std::sync::Arc;
 
 use common::{graph, noise};
-use secateur_exec::Tensor;
-use secateur_prune::calib::{Samples, products};
+use secateur_calib::{Samples, products};
+use secateur_tensor::Tensor;
 
 #[test]
 fn places_whose_products_are_small_go_first() {
@@ -24,7 +24,7 @@ fn places_whose_products_are_small_go_first() {
             %y: ? = Softmax(%a) {axis=2}
         }"#,
     );
-    let batch = |b| vec![("x".to_owned(), Arc::new(Tensor::f32(&[3, 7, 6], noise(126, b))))];
+    let batch = |b| vec![("x".to_owned(), Arc::new(Tensor::of(&[3, 7, 6], noise(126, b))))];
     let samples = Samples { batches: (0..4).map(batch).collect(), threads: 1 };
     let coupling = secateur_coupling::analyze(&g, &[]).unwrap();
     let scores = products::score(&g, &coupling, &samples, &[0, 1, 2, 3]).unwrap();

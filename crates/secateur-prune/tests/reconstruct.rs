@@ -3,15 +3,16 @@
 mod common;
 
 use common::{Cut, cut, fitted, graph, noise, samples};
-use secateur_exec::{Executor, Tensor};
+use secateur_calib::Samples;
+use secateur_calib::linear::linears;
+use secateur_calib::measure::Reference;
+use secateur_calib::pattern::Pattern;
+use secateur_calib::reconstruct::{Judge, Left, Options, Reconstructed, reconstruct};
+use secateur_calib::refit::{self, Masks};
 use secateur_grad::{Array, Facts, Program};
 use secateur_ir::{Graph, Module, ValueId};
-use secateur_prune::calib::Samples;
-use secateur_prune::calib::linear::linears;
-use secateur_prune::calib::measure::Reference;
-use secateur_prune::calib::pattern::Pattern;
-use secateur_prune::calib::reconstruct::{Judge, Left, Options, Reconstructed, reconstruct};
-use secateur_prune::calib::refit::{self, Masks};
+use secateur_oracle::Oracle as Executor;
+use secateur_tensor::Tensor;
 
 fn run(c: &Cut, from: &Graph, options: &Options) -> (Graph, Result<Reconstructed, Left>) {
     let held: Vec<usize> = (0..c.samples.batches.len()).filter(|b| c.samples.held_out(*b)).collect();
@@ -27,7 +28,7 @@ fn run(c: &Cut, from: &Graph, options: &Options) -> (Graph, Result<Reconstructed
 
 /// Samples that had no part in anything.
 fn fresh() -> Samples {
-    let batch = |b| vec![("x".to_owned(), std::sync::Arc::new(Tensor::f32(&[8, 6, 8, 8], noise(3072, b))))];
+    let batch = |b| vec![("x".to_owned(), std::sync::Arc::new(Tensor::of(&[8, 6, 8, 8], noise(3072, b))))];
     Samples { batches: (900..908).map(batch).collect(), threads: 2 }
 }
 
@@ -160,8 +161,8 @@ fn programs_compute_what_the_engine_computes() {
         let own = run.get(g.outputs[0]).unwrap();
         let bytes = Module::from_graph(g.clone()).export().0.encode();
         let engine = Executor::from_bytes(&bytes).unwrap();
-        let want = engine.run(&[("x", Tensor::f32(&[8, 6, 8, 8], data))]).unwrap();
-        let want = want[0].1.as_f32().unwrap();
+        let want = engine.run(&[("x", Tensor::of(&[8, 6, 8, 8], data))]).unwrap();
+        let want = want[0].1.slice::<f32>().unwrap();
         let largest = want.iter().fold(0.0f32, |a, b| a.max(b.abs()));
         assert_eq!(own.data.len(), want.len());
         assert!(own.data.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5 * largest));

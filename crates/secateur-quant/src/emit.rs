@@ -1,8 +1,8 @@
 //! Writes what was decided into the graph, in standard ONNX.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use secateur_calib::linear::Kind;
 use secateur_ir::{Dim, Edit, ElemType, Graph, Node, Tensor, TensorType, ValueId};
-use secateur_prune::calib::linear::Kind;
 
 use crate::layers::Layer;
 use crate::place::Placement;
@@ -205,7 +205,7 @@ pub fn weights(
 }
 
 /// Whether a layer's weight can be stored on a grid of one scale an output along one axis.
-pub fn storable(layer: &secateur_prune::calib::linear::Linear, block: Option<usize>) -> bool {
+pub fn storable(layer: &secateur_calib::linear::Linear, block: Option<usize>) -> bool {
     match layer.kind {
         Kind::ConvTranspose { groups } => groups == 1 && block.is_none(),
         _ => true,

@@ -7,13 +7,13 @@
 //! computes the same bits.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use secateur_calib::Samples;
+use secateur_calib::Unfold;
+use secateur_calib::linear::{Kind, Linear, linears};
+use secateur_calib::measure::Reference;
+use secateur_calib::walk::{Batches, Walk};
 use secateur_diag::Result;
-use secateur_exec::Unfold;
 use secateur_ir::{Graph, Links, ValueId};
-use secateur_prune::calib::Samples;
-use secateur_prune::calib::linear::{Kind, Linear, linears};
-use secateur_prune::calib::measure::Reference;
-use secateur_prune::calib::walk::{Batches, Walk};
 use serde::Serialize;
 
 use crate::quantize::{Calibration, Options};
@@ -162,10 +162,10 @@ fn balance(graph: &Graph, l: &Linear, batches: &Batches) -> Result<Option<Vec<f3
     let mut data = vec![0.0f64; count];
     let axis = match l.kind {
         Kind::Conv { .. } | Kind::ConvTranspose { .. } => 1,
-        _ => batches.first().map_or(1, |t| t.shape.len()) - 1,
+        _ => batches.first().map_or(1, |t| t.dims.len()) - 1,
     };
     for t in batches {
-        if t.shape.get(axis) != Some(&count) {
+        if t.dims.get(axis) != Some(&count) {
             return Ok(None);
         }
         let rows = Unfold::Axis(axis).rows(t, 0..count)?;

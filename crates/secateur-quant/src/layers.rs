@@ -2,8 +2,8 @@
 
 use faer::Mat;
 use rustc_hash::{FxHashMap, FxHashSet};
+use secateur_calib::linear::{Linear, linears};
 use secateur_ir::{Graph, Tensor};
-use secateur_prune::calib::linear::{Linear, linears};
 
 use crate::weight::{Grid, Rounded, round};
 

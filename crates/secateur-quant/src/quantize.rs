@@ -2,11 +2,11 @@
 
 use globset::{Glob, GlobSetBuilder};
 use rustc_hash::FxHashSet;
+use secateur_calib::Samples;
+use secateur_calib::reconstruct::Reconstructed;
+use secateur_data::InputSet;
 use secateur_diag::{Code, Result, diag};
-use secateur_exec::InputSet;
 use secateur_ir::{ElemType, Graph, TensorType};
-use secateur_prune::calib::Samples;
-use secateur_prune::calib::reconstruct::Reconstructed;
 use serde::Serialize;
 
 use crate::dequantize::refusal;

@@ -1,7 +1,7 @@
 //! From the spread of a value's elements to a scale and a zero point.
 
+use secateur_calib::Histogram;
 use secateur_diag::{Code, Result, diag};
-use secateur_exec::Histogram;
 use serde::Serialize;
 
 /// How much of a range is kept.

@@ -2,11 +2,11 @@
 
 use faer::Mat;
 use rustc_hash::FxHashMap;
+use secateur_calib::Samples;
+use secateur_calib::measure::Reference;
+use secateur_calib::reconstruct::{Judge, Left, Options, Reconstructed, Steps, reconstruct};
 use secateur_diag::Result;
 use secateur_ir::{Graph, Tensor, ValueId};
-use secateur_prune::calib::Samples;
-use secateur_prune::calib::measure::Reference;
-use secateur_prune::calib::reconstruct::{Judge, Left, Options, Reconstructed, Steps, reconstruct};
 
 use crate::layers::Layer;
 use crate::weight::{Rounded, most};

@@ -1,12 +1,15 @@
 //! How the values of a graph are spread on the samples.
 
 use rustc_hash::FxHashMap;
+use secateur_calib::Samples;
+use secateur_calib::engine::Engine;
+use secateur_calib::walk::Batches;
+use secateur_calib::{Histogram, ranges};
 use secateur_diag::Result;
-use secateur_exec::{Executor, Histogram, Tensor, fold_in_order, ranges};
 use secateur_ir::{Graph, Module, ValueId};
-use secateur_prune::calib::Samples;
-use secateur_prune::calib::engine::Engine;
-use secateur_prune::calib::walk::Batches;
+use secateur_oracle::Oracle as Executor;
+use secateur_run::fold_in_order;
+use secateur_tensor::Tensor;
 
 use crate::quantize::Calibration;
 
@@ -35,7 +38,7 @@ pub fn seen(graph: &Graph, values: &[ValueId], c: &Calibration) -> Result<FxHash
         for start in (0..c.data.samples()).step_by(c.batch.max(1)) {
             for (name, t) in c.data.batch(start..start + c.batch.max(1))? {
                 for v in outer.iter().filter(|v| graph.value(**v).name == name) {
-                    out.entry(*v).or_default().add(t.as_f32().unwrap_or(&[]));
+                    out.entry(*v).or_default().add(t.slice::<f32>().unwrap_or(&[]));
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! Layers that are better left float.
 
 use rustc_hash::FxHashSet;
+use secateur_calib::Samples;
+use secateur_calib::measure::Reference;
 use secateur_diag::Result;
-use secateur_prune::calib::Samples;
-use secateur_prune::calib::measure::Reference;
 
 use crate::quantize::{Calibration, Spared};
 use crate::work::Work;

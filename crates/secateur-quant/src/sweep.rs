@@ -1,17 +1,17 @@
 //! One sweep over the layers: each is fitted to what the original gives, on what the rounded layers before it pass on,
 //! and rounded at once with error feedback, so that it makes up for what was cut off and rounded before it.
 //!
-//! The fit is that of pruning's compensation (`secateur_prune::calib::refit`); with targets of the float network and
+//! The fit is that of pruning's compensation (`secateur_calib::refit`); with targets of the float network and
 //! data of the rounded one it is what Li et al., "GPTAQ: Efficient finetuning-free quantization for asymmetric
 //! calibration", 2025, section 3, call asymmetric calibration.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use secateur_calib::Samples;
+use secateur_calib::linear::linears;
+use secateur_calib::refit;
+use secateur_calib::statistics::has_offset;
 use secateur_diag::Result;
 use secateur_ir::{Graph, ValueId};
-use secateur_prune::calib::Samples;
-use secateur_prune::calib::linear::linears;
-use secateur_prune::calib::refit;
-use secateur_prune::calib::statistics::has_offset;
 
 use crate::feedback::Inverse;
 use crate::layers::{Layer, Rounding, least, nearest};

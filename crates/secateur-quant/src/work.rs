@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use secateur_calib::Histogram;
+use secateur_calib::Samples;
+use secateur_calib::linear::{Linear, linears};
 use secateur_diag::Result;
-use secateur_exec::Histogram;
 use secateur_ir::{Graph, Links, Tensor, ValueId, verify};
 use secateur_ops::infer;
-use secateur_prune::calib::Samples;
-use secateur_prune::calib::linear::{Linear, linears};
 
 use crate::layers::{Rounding, layers};
 use crate::place::{Placement, place};

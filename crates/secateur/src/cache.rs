@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use secateur_calib::Samples;
 use secateur_ir::Graph;
-use secateur_prune::calib::Samples;
 use secateur_prune::calib::curves::Curve;
 use sha2::{Digest, Sha256};
 
@@ -41,8 +41,8 @@ impl Entry {
         }
         for (name, t) in samples.batches.iter().flatten() {
             part(name.as_bytes());
-            part(format!("{} {:?}", t.dtype(), t.shape).as_bytes());
-            part(&t.data.to_f64().iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+            part(format!("{} {:?}", t.elem, t.dims).as_bytes());
+            part(t.bytes().map_or(&[], |b| &b[..]));
         }
         let name: String = hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect();
         Self { path: folder.join(format!("curves-{name}.json")) }

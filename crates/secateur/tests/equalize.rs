@@ -6,7 +6,7 @@ use secateur_ir::Module;
 
 /// The model with the channels inside its blocks multiplied by 1 to 128 and divided again: the same function.
 fn unlike(module: &Module) -> (Module, usize) {
-    use secateur_prune::calib::linear::linears;
+    use secateur_calib::linear::linears;
     let mut out = module.clone();
     let (graph, links) = (&module.graph, module.graph.links());
     let all = linears(graph);

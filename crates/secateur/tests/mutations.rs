@@ -3,11 +3,12 @@
 
 use secateur::{Request, analyze};
 use secateur_diag::Code;
-use secateur_exec::{Executor, Tensor};
 use secateur_ir::{Module, parse};
 use secateur_onnx::{Model, proto::GraphProto};
 use secateur_ops::infer;
+use secateur_oracle::Oracle as Executor;
 use secateur_prune::{Amount, Budget, Criterion, Limit, Scope, Selection};
+use secateur_tensor::Tensor;
 
 /// SplitMix64.
 struct Dice(u64);
@@ -124,8 +125,8 @@ fn outputs(m: &Module) -> Option<Vec<f32>> {
     let shape: Vec<usize> = m.graph.shape(input)?.iter().map(|d| d.size().unwrap_or(2)).collect();
     let values = secateur_ir::Tensor::uniform(&shape, 99).to_f32()?;
     let e = Executor::from_bytes(&m.export().0.encode()).ok()?;
-    let out = e.run(&[(m.graph.value(input).name.as_str(), Tensor::f32(&shape, values))]).ok()?;
-    out.first()?.1.as_f32().map(<[f32]>::to_vec)
+    let out = e.run(&[(m.graph.value(input).name.as_str(), Tensor::of(&shape, values))]).ok()?;
+    out.first()?.1.slice::<f32>().map(<[f32]>::to_vec)
 }
 
 /// Whether the damaged model was pruned, and whether both graphs ran.

@@ -4,10 +4,12 @@
 mod common;
 use common::*;
 use secateur::{Analyzed, Request, analyze, open};
-use secateur_exec::*;
+use secateur_data::*;
 use secateur_ir::Module;
 use secateur_onnx::{Model, proto::ValueInfoProto};
+use secateur_oracle::Oracle as Executor;
 use secateur_prune::{Amount, Budget, Criterion, Limit, Scope, Selection};
+use secateur_run::{CompareOptions, Engine, compare};
 
 const FASHION: (&str, [&str; 3]) = ("fashion_test_x.npy", ["1/255", "0.2860", "0.3530"]);
 

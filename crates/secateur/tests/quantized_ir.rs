@@ -3,9 +3,11 @@
 
 mod common;
 use common::{bytes_of, npy};
-use secateur_exec::{Executor, InputSet, NpyFile, Recipe};
+use secateur_data::{InputSet, NpyFile, Recipe};
 use secateur_ir::{Module, parse, print};
+use secateur_oracle::Oracle as Executor;
 use secateur_quant::{Calibration, Options};
+use secateur_run::Engine;
 
 const SAMPLES: usize = 8;
 

@@ -7,9 +7,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use secateur_exec::{Executor, InputSet, Recipe, Tensor, parse_data_args};
+use secateur_data::{InputSet, Recipe, parse_data_args};
 use secateur_ir::{Module, ValueId};
+use secateur_oracle::Oracle as Executor;
 use secateur_quant::{Calibration, Options};
+use secateur_run::Engine;
+use secateur_tensor::Tensor;
 use serde_json::Value;
 
 const SAMPLES: usize = 32;
@@ -48,13 +51,14 @@ fn integers_inside_are_those_of_onnxruntime() {
         let file = dir.path().join("m.onnx");
         std::fs::write(&file, model.encode()).unwrap();
         let (_, x) = data(&float, "fashion_test_x.npy").batch(0..SAMPLES).unwrap().remove(0);
-        let bytes: Vec<u8> = x.as_f32().unwrap().iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes: Vec<u8> = x.slice::<f32>().unwrap().iter().flat_map(|v| v.to_le_bytes()).collect();
         std::fs::write(dir.path().join("x.bin"), bytes).unwrap();
         let executor = Executor::from_path(&file).unwrap();
         let input = executor.inputs()[0].name.clone();
         let ours: Vec<(String, Tensor)> = executor.run(&[(&input, x)]).unwrap();
         for (n, (_, t)) in ours.iter().enumerate() {
-            let bytes: Vec<u8> = t.data.to_f64().iter().flat_map(|v| (*v as i32).to_le_bytes()).collect();
+            let bytes: Vec<u8> =
+                t.to_f64().unwrap_or_default().iter().flat_map(|v| (*v as i32).to_le_bytes()).collect();
             std::fs::write(dir.path().join(format!("{n}.bin")), bytes).unwrap();
         }
         let mut c = Command::new(&python);

@@ -3,10 +3,11 @@
 //! weights stay, and the graph before and after. Both graphs are run too: what is cut equals what is masked.
 
 use secateur::{Analyzed, Request, analyze};
-use secateur_exec::{Executor, Tensor};
 use secateur_ir::{Module, parse, print, verify};
 use secateur_ops::infer;
+use secateur_oracle::Oracle as Executor;
 use secateur_prune::{Budget, Criterion, Plan, Scope, Selection};
+use secateur_tensor::Tensor;
 
 fn request() -> Request {
     Request {
@@ -53,8 +54,8 @@ fn outputs(m: &Module) -> Vec<f32> {
     let shape: Vec<usize> = m.graph.shape(input).unwrap().iter().map(size).collect();
     let values = secateur_ir::Tensor::uniform(&shape, 99).to_f32().unwrap();
     let e = Executor::from_bytes(&m.export().0.encode()).unwrap();
-    let out = e.run(&[(m.graph.value(input).name.as_str(), Tensor::f32(&shape, values))]).unwrap();
-    out[0].1.as_f32().unwrap().to_vec()
+    let out = e.run(&[(m.graph.value(input).name.as_str(), Tensor::of(&shape, values))]).unwrap();
+    out[0].1.slice::<f32>().unwrap().to_vec()
 }
 
 fn distance(a: &[f32], b: &[f32]) -> f32 {

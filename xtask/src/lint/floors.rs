@@ -15,17 +15,19 @@ const FLOORS: &[(&str, u32)] = &[
     ("secateur-ir", 3),
     ("secateur-loops", 4),
     ("secateur-ops", 4),
+    ("secateur-data", 4),
     ("secateur-passes", 5),
     ("secateur-coupling", 5),
     ("secateur-run", 5),
-    ("secateur-exec", 6),
+    ("secateur-oracle", 6),
     ("secateur-grad", 6),
-    ("secateur-codegen", 7),
-    ("secateur-prune", 7),
-    ("secateur-quant", 8),
-    ("secateur", 9),
-    ("secateur-tests", 10),
-    ("xtask", 10),
+    ("secateur-calib", 7),
+    ("secateur-codegen", 8),
+    ("secateur-prune", 8),
+    ("secateur-quant", 9),
+    ("secateur", 10),
+    ("secateur-tests", 11),
+    ("xtask", 11),
 ];
 
 pub fn check() -> Result<Vec<String>> {
@@ -98,12 +100,12 @@ mod tests {
     fn upwards_and_sideways_are_not() {
         assert_eq!(
             complaints(
-                "secateur-exec",
+                "secateur-oracle",
                 "[dependencies]\nsecateur-grad.workspace = true\nsecateur-prune = {}"
             ),
             [
-                "secateur-exec (floor 6) must not use secateur-grad (floor 6)",
-                "secateur-exec (floor 6) must not use secateur-prune (floor 7)"
+                "secateur-oracle (floor 6) must not use secateur-grad (floor 6)",
+                "secateur-oracle (floor 6) must not use secateur-prune (floor 8)"
             ]
         );
         let platform = "[target.'cfg(unix)'.build-dependencies]\nsecateur-ir = {}";

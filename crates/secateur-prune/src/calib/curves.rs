@@ -9,13 +9,13 @@ use secateur_diag::Result;
 use secateur_ir::{Graph, ValueId};
 use serde::{Deserialize, Serialize};
 
-use super::measure::Reference;
-use super::obs::{self, Block, Order};
-use super::readers::{Reader, readers};
-use super::solve::damped;
-use super::statistics::Known;
 use crate::mask::masked;
 use crate::plan::Plan;
+use secateur_calib::measure::Reference;
+use secateur_calib::obs::{self, Block, Order};
+use secateur_calib::readers::{Reader, readers};
+use secateur_calib::solve::damped;
+use secateur_calib::statistics::Known;
 
 /// Shares of a group's classes at whose removal the outputs are measured.
 const MEASURED: [f64; 3] = [0.25, 0.5, 0.75];

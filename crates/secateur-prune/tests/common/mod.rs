@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
-use secateur_exec::Tensor;
+use secateur_calib::Samples;
+use secateur_calib::measure::Reference;
+use secateur_calib::refit::{self, Options};
+use secateur_calib::statistics;
 use secateur_ir::{Graph, parse};
 use secateur_ops::infer;
+use secateur_prune::calib::allot;
 use secateur_prune::calib::curves::{self, Curve};
-use secateur_prune::calib::measure::Reference;
-use secateur_prune::calib::refit::{self, Options};
 use secateur_prune::calib::state::State;
-use secateur_prune::calib::statistics;
-use secateur_prune::calib::{Samples, allot};
 use secateur_prune::{Amount, Budget, CostModel, Criterion, Limit, Selection, score};
+use secateur_tensor::Tensor;
 
 pub fn graph(text: &str) -> Graph {
     let mut g = parse::graph(text).unwrap();
@@ -27,7 +28,7 @@ pub fn noise(len: usize, seed: u64) -> Vec<f32> {
 
 pub fn samples(batches: usize, shape: &[usize], threads: usize) -> Samples {
     let len = shape.iter().product();
-    let batch = |b: usize| vec![("x".to_owned(), Arc::new(Tensor::f32(shape, noise(len, 100 + b as u64))))];
+    let batch = |b: usize| vec![("x".to_owned(), Arc::new(Tensor::of(shape, noise(len, 100 + b as u64))))];
     Samples { batches: (0..batches).map(batch).collect(), threads }
 }
 

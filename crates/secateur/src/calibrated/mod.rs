@@ -6,13 +6,13 @@ mod work;
 
 use std::path::PathBuf;
 
+use secateur_calib::Samples;
+use secateur_calib::pattern::Pattern;
+use secateur_calib::reconstruct::Reconstructed;
+use secateur_calib::refit::Refitted;
+use secateur_data::{InputSet, Recipe, ValueInfo, parse_data_args};
 use secateur_diag::{Code, Result, diag};
-use secateur_exec::{Executor, InputSet, Recipe, parse_data_args};
-use secateur_ir::{Graph, Module};
-use secateur_prune::calib::Samples;
-use secateur_prune::calib::pattern::Pattern;
-use secateur_prune::calib::reconstruct::Reconstructed;
-use secateur_prune::calib::refit::Refitted;
+use secateur_ir::Module;
 use secateur_prune::{Amount, Scope};
 use serde::Serialize;
 
@@ -155,7 +155,7 @@ pub struct Calibrated {
 /// Opens calibration data for a model: in batches, and as they are.
 ///
 /// # Errors
-/// Those of the data, `D001` to `D004`; `X001` where the model cannot be executed.
+/// Those of the data, `D001` to `D004`.
 pub fn samples(
     module: &Module,
     files: &[String],
@@ -163,14 +163,13 @@ pub fn samples(
     batch: usize,
     threads: usize,
 ) -> Result<(Samples, InputSet)> {
-    let (model, _) = Module::from_graph(inlined(&module.graph)).export();
-    let executor = Executor::from_bytes(&model.encode())?;
-    let set = InputSet::open(&parse_data_args(files)?, executor.inputs(), recipe)?;
+    let inputs = ValueInfo::inputs(&module.graph);
+    let set = InputSet::open(&parse_data_args(files)?, &inputs, recipe)?;
     let threads = match threads {
         0 => std::thread::available_parallelism().map_or(1, Into::into),
         n => n,
     };
-    let fixed = executor.fixed_batch();
+    let fixed = inputs.iter().find_map(ValueInfo::fixed_batch);
     // Four batches at least, so that one can be held out.
     let batch = batch.min(set.samples() / 4).max(1);
     let samples = Samples::new(&set, fixed.unwrap_or(batch), fixed.is_some(), threads)?;
@@ -179,17 +178,6 @@ pub fn samples(
         return Err(diag(Code::D002, title).at("batch", fixed.unwrap_or(batch).to_string()));
     }
     Ok((samples, set))
-}
-
-/// The graph with the data of its weights in itself.
-fn inlined(graph: &Graph) -> Graph {
-    let mut out = graph.clone();
-    for v in graph.value_ids() {
-        if let Some(t) = graph.init(v) {
-            out.set_init(v, t.clone());
-        }
-    }
-    out
 }
 
 /// The error curves of all groups of a model.

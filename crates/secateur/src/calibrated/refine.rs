@@ -1,15 +1,15 @@
 //! What follows a cut: zeros, compensation, reconstruction.
 
 use rustc_hash::FxHashMap;
+use secateur_calib::Samples;
+use secateur_calib::linear::linears;
+use secateur_calib::pattern::Pattern;
+use secateur_calib::reconstruct;
+use secateur_calib::refit::{self, Masks, Refitted};
+use secateur_calib::share::{self, Goal};
 use secateur_diag::{Code, Result, diag};
 use secateur_ir::Graph;
 use secateur_prune::Scope;
-use secateur_prune::calib::Samples;
-use secateur_prune::calib::linear::linears;
-use secateur_prune::calib::pattern::Pattern;
-use secateur_prune::calib::reconstruct;
-use secateur_prune::calib::refit::{self, Masks, Refitted};
-use secateur_prune::calib::share::{self, Goal};
 use secateur_prune::calib::state::State;
 use secateur_quant::Target;
 

@@ -4,15 +4,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use rustc_hash::FxHashSet;
+use secateur_calib::linear::linears;
+use secateur_calib::measure::Reference;
+use secateur_calib::statistics::{self, Known};
+use secateur_calib::{products, wanda};
 use secateur_coupling::Coupling;
 use secateur_diag::Result;
 use secateur_ir::Graph;
+use secateur_prune::calib::allot;
 use secateur_prune::calib::curves::{self, Curve};
-use secateur_prune::calib::linear::linears;
-use secateur_prune::calib::measure::Reference;
 use secateur_prune::calib::state::State;
-use secateur_prune::calib::statistics::{self, Known};
-use secateur_prune::calib::{allot, products, wanda};
 use secateur_prune::{Amount, Budget, CostModel, Limit, Plan, allocate, score, unreachable};
 
 use super::refine::Attempt;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indicatif::ProgressBar;
+use secateur_calib::pattern::Pattern;
+use secateur_calib::reconstruct::passes;
 use secateur_diag::{Code, Result, diag};
-use secateur_prune::calib::pattern::Pattern;
-use secateur_prune::calib::reconstruct::passes;
 use secateur_prune::{Amount, Scope};
 use secateur_target::Target;
 
@@ -159,7 +159,7 @@ impl Calibrating {
     ///
     /// # Errors
     /// D003.
-    pub fn recipe(&self) -> Result<secateur_exec::Recipe> {
+    pub fn recipe(&self) -> Result<secateur_data::Recipe> {
         self.preparing.recipe()
     }
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use secateur_data::{Preparation, Recipe};
 use secateur_diag::Result;
-use secateur_exec::{Preparation, Recipe};
 
 /// How stored samples become what the model wants.
 #[derive(clap::Args, Clone, Default)]

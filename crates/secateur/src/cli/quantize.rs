@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use secateur_data::{InputSet, ValueInfo, parse_data_args};
 use secateur_diag::{Code, Result, diag};
-use secateur_exec::{Executor, InputSet, parse_data_args};
 use secateur_quant::{Activations, Calibration, Method, Options, Report, Weights};
 
 use super::data::Preparing;
@@ -185,8 +185,8 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let data = match q.calib.is_empty() {
         true => None,
         false => {
-            let executor = Executor::from_path(&a.model)?;
-            Some(InputSet::open(&parse_data_args(&q.calib)?, executor.inputs(), &q.preparing.recipe()?)?)
+            let inputs = ValueInfo::inputs(&module.graph);
+            Some(InputSet::open(&parse_data_args(&q.calib)?, &inputs, &q.preparing.recipe()?)?)
         }
     };
     data.iter().flat_map(InputSet::warnings).for_each(|w| common.warn(&w));
@@ -209,7 +209,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
 }
 
 fn layer_count(module: &secateur_ir::Module) -> u64 {
-    secateur_prune::calib::linear::linears(&module.graph).len() as u64
+    secateur_calib::linear::linears(&module.graph).len() as u64
 }
 
 fn text(r: &Report, before: u64, after: u64) -> String {

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use secateur_data::{InputSet, Labels, parse_data_args};
 use secateur_diag::{Code, Result, diag};
-use secateur_exec::{CompareOptions, Comparison, Executor, InputSet, Labels, compare, parse_data_args};
+use secateur_oracle::Oracle;
+use secateur_run::{CompareOptions, Comparison, Engine, Executor, compare};
 
 use super::data::Preparing;
 use super::{Common, Outcome};
@@ -33,9 +35,28 @@ pub struct Args {
     /// Threads; 0 for all cores. The result does not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
+    /// What runs the models; tract is a second opinion.
+    #[arg(long, value_enum, default_value = "tract")]
+    engine: Choice,
     /// Fail with exit code 1 below this: 99% of top-1 agreement, or 30dB of SQNR.
     #[arg(long, value_name = "LIMIT")]
     min_fidelity: Option<String>,
+}
+
+/// An engine.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Choice {
+    /// The one that calibration and constant folding use.
+    Own,
+    /// Another project's.
+    Tract,
+}
+
+fn load(choice: Choice, path: &PathBuf) -> Result<Box<dyn Engine>> {
+    Ok(match choice {
+        Choice::Own => Box::new(Executor::from_path(path)?),
+        Choice::Tract => Box::new(Oracle::from_path(path)?),
+    })
 }
 
 enum Wanted {
@@ -58,7 +79,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
         return Err(diag(Code::P005, "--batch and --first must be positive"));
     }
     let named = |path: &PathBuf| {
-        Executor::from_path(path).map_err(|e| match e.fields.iter().any(|f| f.0 == "file") {
+        load(a.engine, path).map_err(|e| match e.fields.iter().any(|f| f.0 == "file") {
             true => e,
             false => e.at("file", path.display().to_string()),
         })
@@ -74,7 +95,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     inputs.warnings().iter().for_each(|w| common.warn(w));
     let bar = common.progress(inputs.samples() as u64, "verify");
     let options = CompareOptions { batch: a.batch, threads: a.threads };
-    let result = compare(&reference, &candidate, &inputs, labels.as_ref(), &options, &mut |done, _| {
+    let result = compare(&*reference, &*candidate, &inputs, labels.as_ref(), &options, &mut |done, _| {
         bar.set_position(done as u64)
     })?;
     bar.finish_and_clear();

@@ -3,10 +3,12 @@
 use secateur::{Analyzed, Request};
 use secateur_coupling::{Coupling, Tamper, analyze_with};
 use secateur_diag::Result;
-use secateur_exec::{Executor, Level, Tensor};
 use secateur_ir::{ElemType, Graph, Module, ValueId, parse, print, verify};
 use secateur_ops::infer;
+use secateur_oracle::{Level, Oracle as Executor};
 use secateur_prune::{Amount, Budget, CostModel, Costs, Criterion, Limit, Plan, Scope, Selection, surgery};
+use secateur_run::Engine;
+use secateur_tensor::Tensor;
 
 use crate::graphs;
 use crate::rng::Rng;
@@ -107,7 +109,7 @@ fn data(case: &Case, e: &Executor, graph: &Graph) -> Vec<(String, Tensor)> {
             let shape = graph.shape(graph.find(&i.name)?)?;
             let shape: Vec<usize> = shape.iter().map(|d| d.size().unwrap_or(case.batch)).collect();
             let values = rng.units(shape.iter().product());
-            Some((i.name.clone(), Tensor::f32(&shape, values)))
+            Some((i.name.clone(), Tensor::of(&shape, values)))
         })
         .collect()
 }
@@ -121,10 +123,10 @@ fn run(case: &Case, module: &Module) -> Result<Outputs> {
 
 /// The largest difference, as a share of the largest magnitude; `None` where something is not finite.
 fn distance(a: &Tensor, b: &Tensor) -> std::result::Result<Option<f64>, String> {
-    if a.shape != b.shape {
-        return Err(format!("shapes {:?} and {:?}", a.shape, b.shape));
+    if a.dims != b.dims {
+        return Err(format!("shapes {:?} and {:?}", a.dims, b.dims));
     }
-    let (x, y) = (a.data.to_f64(), b.data.to_f64());
+    let (x, y) = (a.to_f64().unwrap_or_default(), b.to_f64().unwrap_or_default());
     if x.iter().any(|v| !v.is_finite()) {
         return Ok(None);
     }
