@@ -128,7 +128,8 @@ fn shapes_that_do_not_fit_carry_the_node() {
         vec![value("y", F32, &[-1, 3])],
     );
     let e = Oracle::from_bytes(&bytes).unwrap();
-    let error = e.run(&[("x", Tensor::of(&[1, 3], vec![0f32; 3])), ("z", Tensor::of(&[1, 4], vec![0f32; 4]))]);
+    let error =
+        e.run(&[("x", Tensor::of(&[1, 3], vec![0f32; 3])), ("z", Tensor::of(&[1, 4], vec![0f32; 4]))]);
     let error = error.unwrap_err();
     let text = error.to_string();
     assert_eq!(error.code, Code::X002, "{text}");
