@@ -42,7 +42,7 @@ pub fn fix(graph: &mut Graph, dims: &[(String, usize)]) -> Result<Option<String>
         .map(|s| spelled(&s).to_owned())
         .collect();
     if !open.is_empty() {
-        let options: Vec<String> = open.iter().map(|n| format!("--dim {n}=N")).collect();
+        let options: Vec<String> = open.iter().map(|n| format!("--dim {n}=SIZE")).collect();
         return Err(diag(Code::C002, format!("the size of {} is not fixed", open.join(", ")))
             .help(format!("give {}", options.join(" "))));
     }

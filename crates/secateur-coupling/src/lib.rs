@@ -8,6 +8,7 @@
 mod build;
 mod choose;
 mod collect;
+mod operand;
 mod rows;
 mod shared;
 mod show;

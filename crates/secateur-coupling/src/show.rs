@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use secateur_ir::{Graph, print};
 
+use crate::operand::is_operand;
 use crate::{Axis, Coupling, Pin};
 
 /// How much of a model can be cut.
@@ -98,6 +99,7 @@ fn reason(graph: &Graph, pin: &Pin) -> String {
 /// Groups with what one class of each takes, then the axes that cannot be cut and why.
 pub fn groups_text(graph: &Graph, coupling: &Coupling) -> String {
     let mut out = String::new();
+    let links = graph.links();
     for (g, group) in coupling.groups.iter().enumerate() {
         let _ = write!(out, "group {g}: {} classes", group.classes.len());
         match &group.inexact {
@@ -118,7 +120,7 @@ pub fn groups_text(graph: &Graph, coupling: &Coupling) -> String {
         let weights: Vec<String> = row
             .axes
             .iter()
-            .filter(|(v, _)| graph.init(*v).is_some())
+            .filter(|(v, _)| graph.init(*v).is_some() && !is_operand(graph, &links, *v))
             .map(|a| describe_axis(graph, *a))
             .collect();
         if weights.is_empty() {

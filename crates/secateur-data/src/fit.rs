@@ -17,12 +17,15 @@ pub(crate) fn check(file: &NpyFile, input: &ValueInfo, prep: &Preparation) -> Re
     if let Some(shape) = &input.shape {
         if shape.len() != dims.len() {
             let title = format!("the data have {} axes, the input has {}", dims.len(), shape.len());
-            return misfit(Code::D002, title);
+            return misfit(Code::D002, title).map_err(|e| helped(e, added(shape, dims)));
         }
         for (axis, (want, &have)) in shape.iter().zip(dims).enumerate().skip(1) {
             if matches!(want, Dim::Fixed(n) if *n != have) {
                 let title = format!("axis {axis} of the data has length {have}, the input wants {want}");
-                return misfit(Code::D002, title);
+                return match order(shape, dims) {
+                    Some((title, help)) => misfit(Code::D002, title).map_err(|e| e.help(help)),
+                    None => misfit(Code::D002, title),
+                };
             }
         }
     }
@@ -32,12 +35,95 @@ pub(crate) fn check(file: &NpyFile, input: &ValueInfo, prep: &Preparation) -> Re
     if !is_float(want) && !integer_fits(file.dtype(), want) {
         return misfit(Code::D002, format!("{} data cannot be fed to a {want} input", file.dtype()));
     }
-    let channels = dims.get(1).copied().unwrap_or(1);
-    if is_float(want) && prep.channels() != 1 && prep.channels() != channels {
-        let title = format!("the preparation is for {} channels, the data have {channels}", prep.channels());
-        return misfit(Code::D003, title);
+    if !is_float(want) || prep.channels() == 1 {
+        return Ok(());
+    }
+    let Some(axis) = prep.axis_of(dims.len()) else {
+        return misfit(Code::D003, format!("the data have no axis {} for channels", prep.axis));
+    };
+    if prep.channels() != dims[axis] {
+        let title = format!(
+            "the preparation is for {} channels, axis {axis} of the data has {}",
+            prep.channels(),
+            dims[axis]
+        );
+        let other = (1..dims.len()).rev().find(|&a| dims[a] == prep.channels());
+        let help = other.map(|a| format!("give --channel-axis {a} where channels are along that axis"));
+        return misfit(Code::D003, title).map_err(|e| helped(e, help));
     }
     Ok(())
+}
+
+fn helped(e: Box<Diagnostic>, help: Option<String>) -> Box<Diagnostic> {
+    match help {
+        Some(help) => e.help(help),
+        None => e,
+    }
+}
+
+/// Whether samples of these lengths, which may stand in for any number of them, are what the input wants.
+fn fits(shape: &[Dim], lengths: &[usize]) -> bool {
+    shape.len() == lengths.len()
+        && shape.iter().zip(lengths).skip(1).all(|(want, have)| !matches!(want, Dim::Fixed(n) if n != have))
+}
+
+/// The title and help where the axes of the data are those that the input wants, but in another order.
+fn order(shape: &[Dim], dims: &[usize]) -> Option<(String, String)> {
+    let rank = dims.len();
+    let last_to_first = [0, rank - 1].into_iter().chain(1..rank - 1).collect::<Vec<_>>();
+    let first_to_last = [0].into_iter().chain(2..rank).chain([1]).collect::<Vec<_>>();
+    let swapped = (1..rank).flat_map(|a| {
+        (a + 1..rank).map(move |b| {
+            let mut p: Vec<usize> = (0..rank).collect();
+            p.swap(a, b);
+            p
+        })
+    });
+    let named = [(last_to_first, " NHWC,"), (first_to_last, " NCHW,")].into_iter();
+    // The names are those of images.
+    let named = named.map(|(p, name)| {
+        let channels = dims[if p[1] == rank - 1 { rank - 1 } else { 1 }];
+        (p, if rank == 4 && matches!(channels, 1 | 3 | 4) { name } else { "" })
+    });
+    let (p, name) = named.chain(swapped.map(|p| (p, ""))).find(|(p, _)| {
+        let moved: Vec<usize> = p.iter().map(|&a| dims[a]).collect();
+        *p != (0..rank).collect::<Vec<_>>() && fits(shape, &moved)
+    })?;
+    let list = |parts: Vec<String>| parts.join(", ");
+    let have = list(dims.iter().map(ToString::to_string).collect());
+    let want = list(shape.iter().map(ToString::to_string).collect());
+    let title = match name {
+        "" => format!("the axes of the data are in another order: [{have}], the input wants [{want}]"),
+        name => format!("the data look like{name} [{have}]; the input wants [{want}]"),
+    };
+    let axes = list(p.iter().map(ToString::to_string).collect());
+    Some((title, format!("transpose them, in numpy x.transpose({axes})")))
+}
+
+/// The help where the data lack an axis of one element, or have one too many.
+fn added(shape: &[Dim], dims: &[usize]) -> Option<String> {
+    if dims.len() + 1 == shape.len() {
+        // Least surprising first: channels, then samples, then any other place.
+        let at = [1, 0].into_iter().chain(2..shape.len()).find(|&at| {
+            let mut longer = dims.to_vec();
+            longer.insert(at, 1);
+            fits(shape, &longer)
+        })?;
+        let colons = ":, ".repeat(at);
+        return Some(match at {
+            0 => "the first axis counts samples; one sample is x[None] in numpy".into(),
+            _ => format!("add an axis, in numpy x[{colons}None]"),
+        });
+    }
+    if dims.len() == shape.len() + 1 {
+        let at = (1..dims.len()).rev().filter(|&at| dims[at] == 1).find(|&at| {
+            let mut shorter = dims.to_vec();
+            shorter.remove(at);
+            fits(shape, &shorter)
+        })?;
+        return Some(format!("take the axis of one element away, in numpy x.squeeze({at})"));
+    }
+    None
 }
 
 fn integer_fits(have: ElemType, want: ElemType) -> bool {

@@ -1,5 +1,6 @@
 //! Samples for every input of a model, prepared a batch at a time.
 
+use crate::examine;
 use crate::fit::{check, convert};
 use crate::{DataArg, NpyFile, Preparation, Recipe, ValueInfo};
 use secateur_diag::{Code, Diagnostic, Result};
@@ -45,6 +46,22 @@ impl InputData {
         let dtype = input.dtype.unwrap_or(ElemType::F32);
         let preparation = if is_float(dtype) { preparation } else { Preparation::default() };
         Ok(Self { name: input.name.clone(), file, preparation, dtype })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn file(&self) -> &NpyFile {
+        &self.file
+    }
+
+    pub(crate) fn preparation(&self) -> &Preparation {
+        &self.preparation
+    }
+
+    pub(crate) fn is_float(&self) -> bool {
+        is_float(self.dtype)
     }
 
     /// Samples `range`, clipped to those there are.
@@ -207,7 +224,8 @@ impl InputSet {
         self.items.iter().map(summary).collect()
     }
 
-    /// Likely mistakes that are not errors: bytes fed to a float input as 0 to 255 (`D003`).
+    /// Likely mistakes that are not errors: bytes fed to a float input as 0 to 255 (`D003`); samples that are constant,
+    /// alike or scaled twice (`D005`).
     pub fn warnings(&self) -> Vec<Box<Diagnostic>> {
         let raw_bytes = |i: &&InputData| {
             is_float(i.dtype) && i.file.dtype() == ElemType::U8 && i.preparation.is_identity()
@@ -218,7 +236,13 @@ impl InputSet {
                 .at("file", item.file.describe())
                 .help("give scale, mean and std if the model was trained on scaled values")
         };
-        self.items.iter().filter(raw_bytes).map(warn).collect()
+        let bytes = self.items.iter().filter(raw_bytes).map(warn);
+        bytes.chain(examine::doubts(self)).collect()
+    }
+
+    /// The files of the inputs.
+    pub(crate) fn items(&self) -> &[InputData] {
+        &self.items
     }
 }
 

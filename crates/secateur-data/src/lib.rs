@@ -13,6 +13,7 @@
 
 mod args;
 mod declared;
+mod examine;
 mod fit;
 pub mod guard;
 mod inputs;

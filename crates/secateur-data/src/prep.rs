@@ -7,7 +7,7 @@ use secateur_tensor::{ElemType, Tensor, bf16, f16};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// `x = (raw * scale - mean[c]) / std[c]`, with `c` along axis 1 (channels, the samples being axis 0).
+/// `x = (raw * scale - mean[c]) / std[c]`, with `c` along the axis of channels, the samples being axis 0.
 ///
 /// One mean or std stands for every channel. Computed in f64 and rounded once to the input's type.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,12 +18,23 @@ pub struct Preparation {
     pub mean: Vec<f32>,
     /// Divided by last; one value, or one per channel. Finite, not zero.
     pub std: Vec<f32>,
+    /// The axis of channels, from the end where negative; 1 unless said otherwise.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub axis: i64,
+}
+
+fn first() -> i64 {
+    1
+}
+
+fn is_first(axis: &i64) -> bool {
+    *axis == first()
 }
 
 impl Default for Preparation {
     /// Leaves samples as they are.
     fn default() -> Self {
-        Self { scale: 1.0, mean: vec![0.0], std: vec![1.0] }
+        Self { scale: 1.0, mean: vec![0.0], std: vec![1.0], axis: first() }
     }
 }
 
@@ -55,7 +66,7 @@ impl Preparation {
                 format!("{} and {} values", mean.len(), std.len()),
             );
         }
-        Ok(Self { scale, mean, std })
+        Ok(Self { scale, mean, std, axis: first() })
     }
 
     /// From text, as on a command line: `"1/255"`, `"0.485,0.456,0.406"`, `"0.229,0.224,0.225"`.
@@ -70,6 +81,23 @@ impl Preparation {
             parse_list(mean).map_err(named("mean"))?,
             parse_list(std).map_err(named("std"))?,
         )
+    }
+
+    /// The same with channels along another axis.
+    ///
+    /// # Errors
+    /// `D003` for axis 0, which counts samples.
+    pub fn along(self, axis: i64) -> Result<Self> {
+        match axis {
+            0 => Err(invalid("channels cannot be along axis 0, which counts samples")),
+            axis => Ok(Self { axis, ..self }),
+        }
+    }
+
+    /// The axis of channels among so many; `None` where there is no such axis, or where it is the samples'.
+    pub(crate) fn axis_of(&self, rank: usize) -> Option<usize> {
+        let axis = if self.axis < 0 { self.axis.checked_add_unsigned(rank as u64)? } else { self.axis };
+        usize::try_from(axis).ok().filter(|&a| a > 0 && a < rank)
     }
 
     /// Whether it changes nothing.
@@ -91,7 +119,9 @@ impl Preparation {
     /// must have been checked against [`Preparation::channels`].
     pub(crate) fn prepare(&self, file: &NpyFile, range: Range<usize>, target: ElemType) -> Tensor {
         let stored = file.samples_at(range);
-        let inner: usize = stored.dims.iter().skip(2).product();
+        // One number for all channels needs no axis.
+        let axis = self.axis_of(stored.dims.len()).unwrap_or(stored.dims.len());
+        let inner: usize = stored.dims.iter().skip(axis + 1).product();
         let planes = self.channels();
         let dims = stored.dims.clone();
         match (stored.elem, target, stored.octets()) {

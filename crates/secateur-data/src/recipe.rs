@@ -12,7 +12,7 @@ use toml::{Table, Value};
 ///
 /// As a file: keys at the top hold for every input, a section `[input.NAME]` replaces them for one input.
 /// A number may be written as a fraction in quotes; a list may have one value for all channels. Left out,
-/// scale is 1, mean 0, std 1.
+/// scale is 1, mean 0, std 1. Channels are along axis 1; `axis = -1` says that they are along the last one.
 ///
 /// ```toml
 /// scale = "1/255"
@@ -85,11 +85,14 @@ fn section_of(table: &Table) -> Result<Preparation> {
             "scale" => number(value).map(|v| prep.scale = v),
             "mean" => list(value).map(|v| prep.mean = v),
             "std" => list(value).map(|v| prep.std = v),
-            _ => Err("unknown key; there are scale, mean and std".into()),
+            "axis" => {
+                value.as_integer().map(|v| prep.axis = v).ok_or_else(|| format!("{value} is not an axis"))
+            }
+            _ => Err("unknown key; there are scale, mean, std and axis".into()),
         };
         read.map_err(|reason| invalid(reason).at("key", key))?;
     }
-    Preparation::new(prep.scale, prep.mean, prep.std)
+    Preparation::new(prep.scale, prep.mean, prep.std)?.along(prep.axis)
 }
 
 fn number(value: &Value) -> Result<f32, String> {

@@ -6,7 +6,9 @@
 use std::fmt;
 
 mod codes;
+mod nearest;
 pub use codes::Code;
+pub use nearest::nearest;
 
 /// One error or warning, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,14 @@ impl Diagnostic {
     pub fn at(mut self: Box<Self>, label: &'static str, text: impl Into<String>) -> Box<Self> {
         self.fields.push((label, text.into()));
         self
+    }
+
+    /// Adds a line with those of `names` that may have been meant by `wanted`, if any is near.
+    pub fn near<'a>(self: Box<Self>, wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Box<Self> {
+        match nearest(wanted, names).as_slice() {
+            [] => self,
+            near => self.at("near", near.iter().map(|n| format!("{n:?}")).collect::<Vec<_>>().join(", ")),
+        }
     }
 
     /// Sets the line that says what to do.

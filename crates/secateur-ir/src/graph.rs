@@ -153,6 +153,14 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// What a node is called where it is shown: its name, or that of its first result where it has none.
+    pub fn name_of<'a>(&'a self, node: &'a Node) -> &'a str {
+        match node.name() {
+            "" => node.outputs.iter().flatten().next().map_or("", |&v| self.value(v).name.as_str()),
+            name => name,
+        }
+    }
+
     /// Adds a value, or fails where its name is taken.
     pub fn add_value(&mut self, name: &str, ty: Option<TensorType>) -> Result<ValueId> {
         if self.by_name.contains_key(name) {

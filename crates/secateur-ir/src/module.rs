@@ -143,6 +143,11 @@ impl Module {
         Ok(Module { graph, shell, extras, external, order })
     }
 
+    /// The files beside the model that its tensors were read from.
+    pub fn data_files(&self) -> Vec<std::path::PathBuf> {
+        self.external.paths()
+    }
+
     /// The model's file form, and which initializers to keep outside it.
     ///
     /// Names, declared types and unknown fields of whatever is still there are kept; declared sizes follow

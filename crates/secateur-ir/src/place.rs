@@ -17,10 +17,7 @@ pub fn place(e: Box<Diagnostic>, graph: &Graph, node: &Node) -> Box<Diagnostic> 
 
 /// `"name" (Op, opset 13)`.
 pub fn describe(graph: &Graph, node: &Node) -> String {
-    let name = match node.name() {
-        "" => node.outputs.iter().flatten().next().map_or("", |&v| graph.value(v).name.as_str()),
-        n => n,
-    };
+    let name = graph.name_of(node);
     let domain = match node.domain() {
         "" => String::new(),
         d => format!("{d}::"),
@@ -39,4 +36,11 @@ pub fn input_symbols(graph: &Graph) -> Vec<String> {
         }
     }
     out
+}
+
+/// `give --dim H=SIZE --dim W=SIZE`, for the symbols of [`input_symbols`].
+pub fn dim_options(symbols: &[String]) -> String {
+    // A size without a name goes by input and axis, `x.2`.
+    let options = symbols.iter().map(|s| format!(" --dim {}=SIZE", s.trim_start_matches('?')));
+    format!("give{}", options.collect::<String>())
 }

@@ -24,6 +24,14 @@ impl ExternalFiles {
         Self { dir: dir.map(Path::to_path_buf), mapped: Arc::default() }
     }
 
+    /// The files that were read, without links in their paths.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<_> =
+            self.mapped.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        paths.sort();
+        paths
+    }
+
     /// The bytes of an external tensor; `expected` of them if it does not state a length.
     pub(crate) fn read(&self, t: &TensorProto, expected: usize) -> Result<Bytes> {
         let location = entry(t, "location").unwrap_or_default();

@@ -2,6 +2,7 @@
 //!
 //! - [`Model`] is a file in memory: [`Model::load`] maps it and decodes it without copying tensors,
 //!   [`Model::save`] writes it through a temporary name.
+//! - [`Outputs`] are the files of a command, which appear all or none.
 //! - [`proto`] holds the types that are generated from `proto/onnx-ml.proto`; [`field`] the numbers of
 //!   their fields.
 //! - [`Extras`] keeps the fields that those types do not know, so that a file written by a newer
@@ -15,8 +16,8 @@
 //!
 //! - Loading and saving a model that was not changed gives the same bytes.
 //! - No input makes this crate panic. Memory is bounded by a small multiple of the file's size.
-//! - Nothing outside the model's own folder is read, and nothing is written but the named file and its
-//!   `.data` companion.
+//! - Nothing outside the model's own folder is read, and nothing is written but the named files and models'
+//!   `.data` companions.
 //! - This crate knows files, not graphs: it does not look at what a node computes.
 
 mod check;
@@ -24,6 +25,7 @@ mod elem;
 mod external;
 mod extras;
 mod model;
+mod outputs;
 pub mod proto;
 mod rope;
 mod save;
@@ -38,6 +40,7 @@ pub use elem::ElemType;
 pub use external::ExternalFiles;
 pub use extras::Extras;
 pub use model::Model;
+pub use outputs::{Outputs, same_file};
 pub use save::{DATA_ALIGNMENT, ExternalOut};
 pub use schema::field;
 pub use splice::encode_with_extras;

@@ -1,15 +1,13 @@
 //! Writing a model, and beside it the file of its external tensors.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::Permissions;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
-use secateur_diag::{Code, Diagnostic, Result};
-use tempfile::NamedTempFile;
+use secateur_diag::Result;
 
 use crate::model::Model;
+use crate::outputs::Outputs;
 use crate::proto::tensor_proto::{DataLocation, DataType};
 use crate::proto::{StringStringEntryProto, TensorProto};
 use crate::rope::Rope;
@@ -51,22 +49,13 @@ impl Model {
     /// L007 if a file cannot be written or the model would pass protobuf's 2 GiB; those of
     /// [`Model::tensor_bytes`] for tensors that move.
     pub fn save(&self, path: &Path, external: &ExternalOut) -> Result<()> {
-        let failed = |reason: String| {
-            Diagnostic::new(Code::L007, "the model cannot be written")
-                .at("reason", reason)
-                .at("file", path.display().to_string())
-        };
-        let out = Output::new(path).map_err(&failed)?;
-        let (rope, data) = self.arrange(external, &out.data_name)?;
-        if rope.len() > i32::MAX as usize {
-            return Err(failed("it would be larger than the 2 GiB that a protobuf can be".into())
-                .help("keep its large tensors in an external file"));
-        }
-        out.write(&rope, &data).map_err(|e| failed(e.to_string()))
+        let mut outputs = Outputs::new();
+        outputs.model(path, self, external)?;
+        outputs.publish()
     }
 
     /// The bytes of the model file and of the data file (empty if there is none).
-    fn arrange(&self, policy: &ExternalOut, data_name: &str) -> Result<(Rope, Rope)> {
+    pub(crate) fn arrange(&self, policy: &ExternalOut, data_name: &str) -> Result<(Rope, Rope)> {
         let named = |t: &TensorProto| match policy {
             ExternalOut::Names(names) => names.contains(t.name()),
             _ => false,
@@ -170,60 +159,8 @@ fn set_entry(t: &mut TensorProto, key: &str, value: String) {
     }
 }
 
-/// The names that a save writes to.
-struct Output {
-    path: PathBuf,
-    dir: PathBuf,
-    data_name: String,
-}
-
-impl Output {
-    fn new(path: &Path) -> Result<Self, String> {
-        let name = path.file_name().ok_or("the path names no file")?;
-        let name = name.to_str().ok_or("the file's name is not UTF-8")?;
-        // Renaming onto a device or pipe would replace it.
-        if path.metadata().is_ok_and(|m| !m.is_file()) {
-            return Err("the path is not a regular file".into());
-        }
-        let dir = match path.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => dir.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
-        if !dir.is_dir() {
-            return Err(format!("there is no folder {:?}", dir.display().to_string()));
-        }
-        Ok(Self { path: path.to_path_buf(), dir, data_name: format!("{name}.data") })
-    }
-
-    fn write(&self, model: &Rope, data: &Rope) -> io::Result<()> {
-        let data_path = self.dir.join(&self.data_name);
-        let data = if data.len() > 0 { Some(self.temporary(data)?) } else { None };
-        let model = self.temporary(model)?;
-        let wrote_data = data.is_some();
-        if let Some(data) = data {
-            data.persist(&data_path)?;
-        }
-        if let Err(e) = model.persist(&self.path) {
-            if wrote_data {
-                // The model that would read it is not there; the error at hand is the one to report.
-                let _ = std::fs::remove_file(&data_path);
-            }
-            return Err(e.error);
-        }
-        Ok(())
-    }
-
-    /// A complete file under a name that nobody reads; removed when dropped.
-    fn temporary(&self, rope: &Rope) -> io::Result<NamedTempFile> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".secateur-").suffix(".tmp");
-        #[cfg(unix)]
-        let permissions: Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-        #[cfg(unix)]
-        builder.permissions(permissions);
-        let mut file = BufWriter::new(builder.tempfile_in(&self.dir)?);
-        rope.write_to(&mut file)?;
-        file.flush()?;
-        file.into_inner().map_err(|e| e.into_error())
-    }
+/// The name of the data file beside a model.
+pub(crate) fn data_name(path: &Path) -> Result<String, &'static str> {
+    let name = path.file_name().ok_or("the path names no file")?;
+    Ok(format!("{}.data", name.to_str().ok_or("the file's name is not UTF-8")?))
 }

@@ -218,7 +218,7 @@ fn a_failed_save_leaves_nothing() {
       file   DIR/nowhere/m.onnx
     "#);
     std::fs::create_dir(dir.path().join("folder")).unwrap();
-    assert!(save(&good, "folder").contains("not a regular file"));
+    assert!(save(&good, "folder").contains("there is a folder of that name"));
     let lost = parts(model(vec![external("w", &[2], &[("location", "gone")])]), Some(dir.path()));
     assert!(save(&lost, "m.onnx").starts_with("error[L005]"));
     assert_eq!(files(dir.path()), ["folder"]);

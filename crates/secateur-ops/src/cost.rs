@@ -1,11 +1,11 @@
 //! What a cost rule sees and says.
 
-use secateur_diag::{Code, Result, diag};
+use secateur_diag::{Code, Diagnostic, Result, diag};
 
-use crate::Reading;
 use crate::couple::Port;
+use crate::{Reading, hidden};
 use secateur_ir::dim::Dim;
-use secateur_ir::graph::{Graph, Node};
+use secateur_ir::graph::{Graph, Node, ValueId};
 
 /// `coef` times the product of the named axes' lengths.
 #[derive(Clone, PartialEq, Debug)]
@@ -51,9 +51,27 @@ impl<'a> CostCx<'a> {
             Port::In(i) => self.node.input(i),
             Port::Out(i) => self.node.output(i),
         };
-        v.and_then(|v| self.graph.shape(v)).ok_or_else(|| {
-            diag(Code::P002, format!("the cost depends on the shape of {port:?}, which is unknown"))
+        v.and_then(|v| self.graph.shape(v)).ok_or_else(|| match v {
+            Some(v) => self.unknown(v),
+            None => diag(Code::P002, format!("the multiply-adds depend on {port:?}, which is missing")),
         })
+    }
+
+    fn unknown(&self, v: ValueId) -> Box<Diagnostic> {
+        let name = secateur_ir::text::value(&self.graph.value(v).name);
+        let e =
+            diag(Code::P002, format!("the multiply-adds depend on the shape of {name}, which is unknown"));
+        let behind = hidden::hides(self.graph, v);
+        let e = match behind {
+            Some(n) => e.at("behind", hidden::explain(self.graph, n)),
+            None => e,
+        };
+        // Sizes of inputs may lead to the shape, but not through an operator that nothing is known of.
+        let open = secateur_ir::input_symbols(self.graph);
+        match behind.is_none_or(hidden::has_rule) && !open.is_empty() {
+            true => e.help(secateur_ir::dim_options(&open)),
+            false => e.help("limit --params or --size instead, which do not depend on it"),
+        }
     }
 
     /// All axes of a tensor.

@@ -36,6 +36,7 @@ mod fused;
 mod gather;
 mod gather_elements;
 mod gemm;
+pub mod hidden;
 mod identity;
 pub mod infer;
 mod moves;

@@ -1,7 +1,5 @@
 //! `docs/operators.md` is written from the operator table. `cargo xtask bless` rewrites it.
 
-use secateur_ops;
-
 const HEAD: &str = "# Operators
 
 <!-- Written by `cargo xtask bless` from crates/secateur-ops/src/. -->

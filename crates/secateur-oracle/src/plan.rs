@@ -120,13 +120,12 @@ pub(crate) fn explain(code: Code, title: &str, reason: &str) -> Box<Diagnostic> 
     error.at("engine", text)
 }
 
-/// The engine writes nodes as `#7 "conv1" ConvHir`; gives `"conv1" (ConvHir)`.
+/// The engine writes nodes as `#7 "conv1" ConvHir`; gives `"conv1"`, as its operators are not the model's.
 fn node_in(reason: &str) -> Option<String> {
     reason.match_indices('#').find_map(|(at, _)| {
         let rest = reason[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit());
-        let (name, rest) = rest.strip_prefix(" \"")?.split_once('"')?;
-        let op: String = rest.trim_start().chars().take_while(|c| c.is_alphanumeric()).collect();
-        Some(if op.is_empty() { format!("{name:?}") } else { format!("{name:?} ({op})") })
+        let (name, _) = rest.strip_prefix(" \"")?.split_once('"')?;
+        Some(format!("{name:?}"))
     })
 }
 
@@ -196,7 +195,7 @@ mod tests {
 
     #[test]
     fn finds_the_node_in_a_message() {
-        assert_eq!(node_in("Evaluating #7 \"a/b\" ConvHir: oops").unwrap(), "\"a/b\" (ConvHir)");
+        assert_eq!(node_in("Evaluating #7 \"a/b\" ConvHir: oops").unwrap(), "\"a/b\"");
         assert_eq!(node_in("nothing # \"here"), None);
     }
 }

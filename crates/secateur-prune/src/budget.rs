@@ -47,6 +47,11 @@ impl Amount {
         let (number, unit) =
             t.split_at(t.find(|c: char| c.is_ascii_alphabetic() || c == '%').unwrap_or(t.len()));
         let number: f64 = number.trim().parse().map_err(|_| bad())?;
+        if unit.is_empty() && number > 1.0 && number <= 100.0 {
+            // Nobody wants a network of 50 multiply-adds; almost everybody who writes so means a share.
+            return Err(diag(Code::P005, format!("{text:?} has no unit; is {t}% meant?"))
+                .help(format!("{t}% is a share; the figure itself is {}k", number / 1e3)));
+        }
         let scale = match unit.trim() {
             "%" => return share(number / 100.0).ok_or_else(bad),
             "" if number <= 1.0 => return share(number).ok_or_else(bad),
@@ -118,7 +123,10 @@ mod tests {
         assert_eq!(Amount::parse("0.25").unwrap(), Amount::Share(0.25));
         assert_eq!(Amount::parse("1.5MB").unwrap(), Amount::Absolute(1_500_000));
         assert_eq!(Amount::parse("200k").unwrap(), Amount::Absolute(200_000));
-        for bad in ["", "0%", "120%", "-3", "50 apples", "nan", "1e30"] {
+        assert_eq!(Amount::parse("0.05k").unwrap(), Amount::Absolute(50));
+        assert_eq!(Amount::parse("101").unwrap(), Amount::Absolute(101));
+        assert_eq!(Amount::parse("1").unwrap(), Amount::Share(1.0));
+        for bad in ["", "0%", "120%", "-3", "50 apples", "nan", "1e30", "50", "1.5", "100"] {
             assert!(Amount::parse(bad).is_err(), "{bad}");
         }
     }

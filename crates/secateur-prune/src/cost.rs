@@ -3,7 +3,7 @@
 use secateur_coupling::{Axis, Coupling};
 use secateur_diag::{Code, Result, diag};
 use secateur_ir::{Graph, Node};
-use secateur_ops::{CostCx, Port};
+use secateur_ops::{CostCx, Port, hidden};
 
 /// What a model costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -155,12 +155,12 @@ fn node_terms(bound: &Graph, coupling: &Coupling, node: &Node) -> Result<Vec<Ter
 
 /// How to say a size: those of inputs first, as others often follow from them.
 fn missing(inputs: &[String], name: &str) -> String {
+    let name = name.trim_start_matches('?');
     match inputs {
-        [] => format!("it shows only when the model runs: give it with --dim {name}=N, or limit --params"),
-        _ => {
-            let dims: Vec<String> = inputs.iter().map(|n| format!("--dim {n}=N")).collect();
-            format!("give the sizes of the model's inputs: {}", dims.join(" "))
+        [] => {
+            format!("it shows only when the model runs: give --dim {name}=SIZE, or limit --params or --size")
         }
+        _ => secateur_ir::dim_options(inputs),
     }
 }
 
@@ -173,8 +173,13 @@ fn term(bound: &Graph, coupling: &Coupling, coef: f64, axes: &[Axis]) -> Result<
                 let d = bound.shape(axis.0).and_then(|s| s.get(axis.1));
                 let n = d.and_then(|d| d.size()).ok_or_else(|| {
                     let name = d.map_or("?".into(), ToString::to_string);
-                    diag(Code::P002, format!("the cost depends on the size {name}"))
-                        .help(missing(&secateur_ir::input_symbols(bound), &name))
+                    let e = diag(Code::P002, format!("the multiply-adds depend on the size {name}"));
+                    let behind = d.filter(|d| d.is_unknown()).and_then(|_| hidden::hides(bound, axis.0));
+                    let e = match behind {
+                        Some(n) => e.at("behind", hidden::explain(bound, n)),
+                        None => e,
+                    };
+                    e.help(missing(&secateur_ir::input_symbols(bound), &name))
                 })?;
                 out.coef *= n as f64;
             }

@@ -1,12 +1,11 @@
 //! The whole way from a float graph to a quantized one.
 
-use globset::{Glob, GlobSetBuilder};
 use rustc_hash::FxHashSet;
 use secateur_calib::Samples;
 use secateur_calib::reconstruct::Reconstructed;
 use secateur_data::InputSet;
 use secateur_diag::{Code, Result, diag};
-use secateur_ir::{ElemType, Graph, TensorType};
+use secateur_ir::{ElemType, Globs, Graph, TensorType};
 use serde::Serialize;
 
 use crate::dequantize::refusal;
@@ -224,23 +223,5 @@ pub fn quantizable(graph: &Graph) -> Result<()> {
 
 /// Nodes that a pattern names, by their own name or that of what they make or of their weight.
 fn kept(graph: &Graph, patterns: &[String]) -> Result<FxHashSet<usize>> {
-    let mut set = FxHashSet::default();
-    for text in patterns {
-        let bad = |e: globset::Error| {
-            diag(Code::P003, format!("{text:?} is not a pattern")).at("reason", e.to_string())
-        };
-        let globs = GlobSetBuilder::new().add(Glob::new(text).map_err(bad)?).build().map_err(bad)?;
-        let before = set.len();
-        for (n, node) in graph.nodes.iter().enumerate() {
-            let values = node.inputs.iter().skip(1).chain(&node.outputs).flatten();
-            let mut names = values.map(|v| graph.value(*v).name.as_str());
-            if globs.is_match(node.name()) || names.any(|name| globs.is_match(name)) {
-                set.insert(n);
-            }
-        }
-        if set.len() == before {
-            return Err(diag(Code::P003, format!("--keep-float {text:?} matches no node")));
-        }
-    }
-    Ok(set)
+    Globs::new("--keep-float", patterns)?.nodes(graph)
 }

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use secateur_calib::Samples;
 use secateur_ir::Graph;
+use secateur_onnx::Outputs;
 use secateur_prune::calib::curves::Curve;
 use sha2::{Digest, Sha256};
-
-use crate::output::write_atomically;
 
 /// A file for one model, one set of samples and one way of rating.
 pub struct Entry {
@@ -57,7 +56,8 @@ impl Entry {
     pub fn write(&self, curves: &[Curve]) {
         let made = self.path.parent().is_some_and(|p| std::fs::create_dir_all(p).is_ok());
         if let Some(text) = serde_json::to_vec(curves).ok().filter(|_| made) {
-            _ = write_atomically(&self.path, &text);
+            let mut outputs = Outputs::new();
+            _ = outputs.write(&self.path, &text).and_then(|()| outputs.publish());
         }
     }
 }

@@ -68,6 +68,10 @@ impl Clock {
         }
         match Amount::parse(t) {
             Ok(a @ Amount::Share(_)) => Ok(a),
+            _ if t.parse::<f64>().is_ok_and(|n| n > 1.0 && n <= 100.0) => {
+                Err(diag(Code::P005, format!("{text:?} has no unit; is {t}% meant?"))
+                    .help(format!("{t}% is a share, {t}ms a time")))
+            }
             _ => Err(bad()),
         }
     }

@@ -37,9 +37,6 @@ fn layer(graph: &Graph, node: &Node) -> Option<Layer> {
     let mut macs = cost.macs.iter().map(|t| t.axes.iter().try_fold(t.coef, |c, &a| c.checked_mul(size(a)?)));
     let macs = macs.try_fold(0u64, |sum, m| sum.checked_add(m?));
     let weight = node.inputs.iter().flatten().filter_map(|&v| graph.init(v)).find(|t| t.dims.len() > 1);
-    let name = match node.name() {
-        "" => graph.value(node.output(0)?).name.clone(),
-        n => n.to_owned(),
-    };
+    let name = graph.name_of(node).to_owned();
     Some(Layer { name, op: node.op().to_owned(), weight: weight.map_or(vec![], |t| t.dims.clone()), macs })
 }

@@ -3,6 +3,8 @@
 //! Data goes one way: load, simplify, couple, score, allocate, shrink, tidy, export. Each step is one call
 //! below; [`cli`] is the command around them.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod cache;
 mod calibrated;
 pub mod cli;
@@ -19,7 +21,6 @@ pub use calibrated::{
 };
 pub use latency::{Clock, Latency};
 pub use layers::Layer;
-pub use output::write_atomically;
 pub use prune::{Analyzed, Pruned, Request, analyze, open, prune};
 pub use quantize::quantize;
 pub use report::{Footprint, PruneReport};

@@ -1,56 +1,37 @@
-//! Files that appear whole or not at all.
+//! What a command writes, checked before the work starts.
 
-use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use secateur_diag::{Code, Diagnostic, Result, diag};
+use secateur_diag::{Code, Result, diag};
+use secateur_ir::Module;
+use secateur_onnx::{Outputs, same_file};
 
-/// Checks before the work starts that files can be made where `path` is to be.
+/// What a command reads.
+pub struct Reads<'a> {
+    /// The model's path.
+    pub model: &'a Path,
+    /// The model.
+    pub module: &'a Module,
+    /// Other files.
+    pub files: Vec<PathBuf>,
+}
+
+/// The outputs of a command, none of them written yet. They may replace the model itself only with `force`, and nothing
+/// else that is read.
 ///
 /// # Errors
 /// [`Code::L007`].
-pub fn check_writable(path: &Path) -> Result<()> {
-    let dir = folder(path);
-    let reason = if path.is_dir() {
-        "there is a folder of that name".to_owned()
-    } else if !dir.is_dir() {
-        format!("there is no folder {:?}", dir.display().to_string())
-    } else {
-        match tempfile::NamedTempFile::new_in(dir) {
-            Ok(_) => return Ok(()),
-            // The temporary name in the error's own text would only confuse.
-            Err(e) => e.kind().to_string(),
+pub fn outputs(reads: &Reads, written: &[&Path], force: bool) -> Result<Outputs> {
+    let mut outputs = Outputs::new();
+    outputs.protect(reads.files.iter().cloned());
+    if !force {
+        if let Some(path) = written.iter().find(|p| same_file(p, reads.model)) {
+            return Err(diag(Code::L007, "the output would replace the model itself")
+                .at("file", path.display().to_string())
+                .help("choose another name with -o, or give --force"));
         }
-    };
-    Err(unwritable(path, &reason))
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(d) if !d.as_os_str().is_empty() => d,
-        _ => Path::new("."),
+        outputs.protect(reads.module.data_files());
     }
-}
-
-fn unwritable(path: &Path, reason: &str) -> Box<Diagnostic> {
-    diag(Code::L007, "the file cannot be written").at("reason", reason).at("file", path.display().to_string())
-}
-
-/// Writes a file under a temporary name in its folder and renames it.
-///
-/// # Errors
-/// [`Code::L007`].
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let dir = folder(path);
-    let write = || -> std::io::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        // Readable as any new file is; temporary files are private by default.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(dir)?;
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().map_err(|e| unwritable(path, &e.to_string()))
+    outputs.check(written.iter().copied())?;
+    Ok(outputs)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secateur_coupling::{Axis, Coupling, Coverage};
 use secateur_diag::{Code, Result, diag};
-use secateur_ir::{Graph, Module};
+use secateur_ir::{Graph, Module, print, text};
 use secateur_onnx::Model;
 use secateur_ops::infer;
 use secateur_passes::Options;
@@ -56,8 +56,6 @@ pub struct Analyzed {
     pub nodes: (usize, usize),
     /// What each pass of the simplification changed, and how long it took.
     pub passes: secateur_passes::Report,
-    /// Dimensions of the inputs whose size is not known, as `--dim` takes them.
-    pub open_dims: Vec<String>,
     /// Operators without a rule, with their number.
     pub unknown_ops: Vec<(String, usize)>,
     /// What latency is counted on, where it is limited.
@@ -169,17 +167,33 @@ fn parameters(graph: &Graph) -> Costs {
 }
 
 pub(crate) fn pins(graph: &Graph, names: &[String]) -> Result<Vec<Axis>> {
-    names
-        .iter()
-        .map(|text| {
-            let bad = || diag(Code::P003, format!("{text:?} is not NAME.axis of a value of the model"));
-            let (name, axis) = text.trim_start_matches(['%', '@']).rsplit_once('.').ok_or_else(bad)?;
-            let v = graph.find(name).ok_or_else(bad)?;
-            let rank = graph.shape(v).ok_or_else(bad)?.len();
-            let axis = secateur_ir::norm_axis(axis.parse().map_err(|_| bad())?, rank).map_err(|_| bad())?;
-            Ok((v, axis))
-        })
-        .collect()
+    names.iter().map(|text| pin(graph, text)).collect()
+}
+
+/// `NAME.axis`, of a value as it is printed, or of what a node makes.
+fn pin(graph: &Graph, text: &str) -> Result<Axis> {
+    let bad = || diag(Code::P003, format!("--pin {text:?} is not NAME.axis of a value of the model"));
+    let values = || graph.value_ids().map(|v| graph.value(v).name.as_str());
+    let all = || graph.nodes.iter().map(|n| graph.name_of(n)).chain(values());
+    let find = |name: &str| {
+        let bare = name.strip_prefix(['%', '@']).unwrap_or(name);
+        let quoted = || graph.value_ids().find(|v| text::word(&graph.value(*v).name) == bare);
+        let made = || graph.nodes.iter().find(|n| !n.name().is_empty() && n.name() == name)?.output(0);
+        graph.find(name).or_else(|| graph.find(bare)).or_else(quoted).or_else(made)
+    };
+    let named = text.rsplit_once('.').and_then(|(name, axis)| Some((find(name)?, axis)));
+    let Some((v, axis)) = named else {
+        let help = match find(text) {
+            Some(v) => format!("give an axis too, as in --pin {}.0", print::name(graph, v)),
+            None => "as in --pin conv1.weight.0, with names that secateur inspect MODEL prints".into(),
+        };
+        let name = text.rsplit_once('.').map_or(text, |(name, _)| name);
+        return Err(if find(text).is_some() { bad() } else { bad().near(name, all()) }.help(help));
+    };
+    let rank = graph.shape(v).ok_or_else(|| bad().at("reason", "its shape is unknown"))?.len();
+    let axis = axis.parse().ok().and_then(|a| secateur_ir::norm_axis(a, rank).ok());
+    let axis = axis.ok_or_else(|| bad().at("value", format!("{} has {rank} axes", print::name(graph, v))))?;
+    Ok((v, axis))
 }
 
 /// Simplifies a model and finds out what can be cut.
@@ -196,6 +210,7 @@ pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
         &mut Options { keep_batchnorm: request.keep_batchnorm, ..Options::default() },
     )?;
     let graph = &module.graph;
+    request.selection.check(graph)?;
     let coupling = secateur_coupling::analyze(graph, &pins(graph, &request.pins)?)?;
     known_dims(graph, &request.dims)?;
     let bound = bound(graph, &request.dims)?;
@@ -219,7 +234,6 @@ pub fn analyze(mut module: Module, request: &Request) -> Result<Analyzed> {
         nodes: (before, graph.nodes.len()),
         unknown_ops: unknown,
         passes,
-        open_dims: secateur_ir::input_symbols(&bound).iter().map(|s| spelled(s).to_owned()).collect(),
         costs,
         coupling,
         module,
@@ -239,11 +253,10 @@ impl Analyzed {
         let mut share_out = |costs: &CostModel, budget: &Budget| {
             allocate(graph, coupling, costs, &scores, budget, request.scope, &request.selection)
         };
-        let plan = match &request.clock {
+        match &request.clock {
             Some(c) => c.settle(graph, coupling, &request.dims, &self.costs, &budget, &mut share_out),
             None => share_out(&self.costs, &budget),
-        };
-        plan.map_err(|e| self.with_dims(e))
+        }
     }
 
     /// The budget in figures, but for MACs and cycles. Shares are of the file as it came; simplification may have made the
@@ -256,19 +269,6 @@ impl Analyzed {
             a => (l, a),
         };
         Budget { limits: budget.limits.iter().map(of_file).collect() }
-    }
-
-    /// An error of missing sizes with the options that give them.
-    pub(crate) fn with_dims(&self, e: Box<secateur_diag::Diagnostic>) -> Box<secateur_diag::Diagnostic> {
-        match (e.code, self.open_dims.as_slice()) {
-            (Code::P002, open @ [_, ..]) => e.help(format!("give {}", self.dim_options(open))),
-            _ => e,
-        }
-    }
-
-    /// `--dim H=N --dim W=N`.
-    fn dim_options(&self, names: &[String]) -> String {
-        names.iter().map(|n| format!("--dim {n}=N")).collect::<Vec<_>>().join(" ")
     }
 
     /// The original with the plan's classes zeroed where they are summed away.

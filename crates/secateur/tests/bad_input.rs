@@ -248,7 +248,7 @@ fn paths_that_cannot_be_read_or_written() {
     "#);
     assert_snapshot!(desk.refused(2, "compile good.onnx --target rpi4 -o good.onnx/out"), @r#"
     error[L007]: the folder cannot be made
-      reason Not a directory (os error 20)
+      reason "good.onnx" is not a folder
       folder good.onnx/out
     "#);
     assert_snapshot!(desk.refused(2, "compile good.onnx --target toaster -o out"), @r#"
@@ -293,6 +293,7 @@ fn budgets_that_are_none() {
     "#);
     assert_snapshot!(option(2, "--macs 50apples"), @r#"
     error[P005]: "50apples" is not a budget
+      option --macs
       help   a share as in 50% or 0.5, or a figure as in 20M, 300k or 1.5MB
     "#);
     assert_snapshot!(option(2, "--latency 50%"), @r#"
@@ -301,6 +302,7 @@ fn budgets_that_are_none() {
     "#);
     assert_snapshot!(option(2, "--latency 2days --target rpi4"), @r#"
     error[P005]: "2days" is not a time
+      option --latency
       help   a share as in 50% or 0.5, or a time as in 2ms, 800us or 0.1s
     "#);
     assert_snapshot!(option(2, "--macs 50% --round-to 0"), @r#"
@@ -342,30 +344,38 @@ fn a_budget_out_of_reach() {
 #[test]
 fn names_that_match_nothing() {
     assert_snapshot!(option(2, "--macs 50% --pin w9.0"), @r#"
-    error[P003]: "w9.0" is not NAME.axis of a value of the model
+    error[P003]: --pin "w9.0" is not NAME.axis of a value of the model
+      near   "w1", "w2"
+      help   as in --pin conv1.weight.0, with names that secateur inspect MODEL prints
     "#);
     assert_snapshot!(option(2, "--macs 50% --pin w1"), @r#"
-    error[P003]: "w1" is not NAME.axis of a value of the model
+    error[P003]: --pin "w1" is not NAME.axis of a value of the model
+      help   give an axis too, as in --pin @w1.0
     "#);
     assert_snapshot!(option(2, "--macs 50% --pin w1.4"), @r#"
-    error[P003]: "w1.4" is not NAME.axis of a value of the model
+    error[P003]: --pin "w1.4" is not NAME.axis of a value of the model
+      value  @w1 has 4 axes
     "#);
     assert_snapshot!(option(2, "--macs 50% --only conv*"), @r#"
-    error[P003]: the pattern "conv*" matches no node, value or initializer
+    error[P003]: --only "conv*" matches no node, value or initializer
+      help   names are those that secateur inspect MODEL prints
     "#);
     assert_snapshot!(option(2, "--macs 50% --skip [a"), @r#"
-    error[P005]: "[a" is not a pattern: error parsing glob '[a': unclosed character class; missing ']'
+    error[P005]: --skip "[a" is neither a name nor a pattern
+      reason unclosed character class; missing ']'
+      near   "a"
+      help   names are those that secateur inspect MODEL prints
     "#);
     assert_snapshot!(option(2, "--macs 50% --dim H=8"), @r#"
     error[P003]: no input of the model has a dimension called H
       known  N
     "#);
     assert_snapshot!(option(2, "--macs 50% --dim N"), @r#"
-    error[P005]: "N" is not NAME=N
+    error[P005]: "N" is not NAME=SIZE
       help   e.g. --dim H=224
     "#);
     assert_snapshot!(option(2, "--macs 50% --dim N=0"), @r#"
-    error[P005]: "N=0" is not NAME=N
+    error[P005]: "N=0" is not NAME=SIZE
       help   e.g. --dim H=224
     "#);
 }

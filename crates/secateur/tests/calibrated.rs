@@ -158,7 +158,7 @@ fn data_that_will_not_do() {
         assert!(error.contains(code), "{line}: {error}");
     }
     assert!(
-        desk.refused(1, &format!("prune {model} -o out/p.onnx --macs 100 --calib x.npy")).contains("P001")
+        desk.refused(1, &format!("prune {model} -o out/p.onnx --macs 0.1k --calib x.npy")).contains("P001")
     );
 }
 

@@ -112,7 +112,7 @@ pub fn sizes(graph: &Graph, v: ValueId) -> Result<Vec<usize>> {
         .iter()
         .map(|d| d.size())
         .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| unknown().help("give the sizes of the inputs: --dim NAME=N"))
+        .ok_or_else(|| unknown().help("give the sizes of the inputs: --dim NAME=SIZE"))
 }
 
 /// A constant tensor's elements as `f32`.

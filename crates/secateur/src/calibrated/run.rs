@@ -221,7 +221,7 @@ impl<'a> Run<'a> {
     /// What goes from a view so that a budget holds.
     fn plan(&self, view: &View, curves: &[Curve], budget: &Budget) -> Result<Plan> {
         if budget.limits.iter().any(|(l, _)| *l == Limit::Macs) {
-            view.costs.macs_known().map_err(|e| self.analyzed.with_dims(e))?;
+            view.costs.macs_known()?;
         }
         let selection = &self.request.selection;
         let (graph, coupling) = (&view.graph, &view.coupling);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use indicatif::ProgressBar;
 use secateur_calib::pattern::Pattern;
 use secateur_calib::reconstruct::passes;
+use secateur_data::parse_data_args;
 use secateur_diag::{Code, Result, diag};
 use secateur_prune::{Amount, Scope};
 use secateur_target::Target;
@@ -113,7 +114,8 @@ impl<'a> Bars<'a> {
     fn end(&mut self) {
         if let Some((name, since)) = self.since.take().filter(|_| self.common.verbose) {
             let peak = calibrated::peak_memory().map_or(String::new(), |b| format!(", peak {} MiB", b >> 20));
-            self.bar.suspend(|| eprintln!("stage {name:<20} {:>9.1} s{peak}", since.elapsed().as_secs_f64()));
+            let line = format!("stage {name:<20} {:>9.1} s{peak}", since.elapsed().as_secs_f64());
+            self.bar.suspend(|| self.common.tell(&line));
         }
     }
 
@@ -155,6 +157,15 @@ impl Calibrating {
         !self.calib.is_empty()
     }
 
+    /// The files with data, and how they are prepared.
+    ///
+    /// # Errors
+    /// P005.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let data = parse_data_args(&self.calib)?.into_iter().map(|a| a.path);
+        Ok(data.chain(self.preparing.file().cloned()).collect())
+    }
+
     /// The preparation of every input.
     ///
     /// # Errors
@@ -190,7 +201,8 @@ impl Calibrating {
     /// P005.
     pub fn sparse_latency(&self, request: &Request) -> Result<Option<Amount>> {
         let Some(clock) = request.clock.as_ref() else { return Ok(None) };
-        self.sparse_latency.as_ref().map(|t| clock.parse(t)).transpose()
+        let parse = |t: &String| clock.parse(t).map_err(|e| e.at("option", "--sparse-latency"));
+        self.sparse_latency.as_ref().map(parse).transpose()
     }
 
     /// Where zeros are to be, if any are asked for.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use secateur_codegen::bundle::{self, Bundle, Options};
 use secateur_codegen::divide::Cores;
-use secateur_diag::{Code, Result, diag};
+use secateur_diag::{Code, Result};
 use secateur_ir::Graph;
 use secateur_target::Target;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::calib::Calibrating;
 use super::options::{Dims, Pruning};
 use super::{Common, Outcome};
 use crate::latency::Clock;
-use crate::output::write_atomically;
+use crate::output::{Reads, outputs};
 use crate::report::{PruneReport, count};
 
 /// Arguments of `compile`.
@@ -93,26 +93,22 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let mut request = a.pruning.request(&a.dims, Some(&target))?;
     a.calibrating.clock(&mut request, Some(&target))?;
     let preparation = a.calibrating.recipe()?;
-    let analyzed = crate::analyze(crate::open(&a.model)?, &request)?;
+    let module = crate::open(&a.model)?;
+    let name = a.model.file_stem().map_or("model".into(), |s| s.to_string_lossy().into_owned());
+    let path = a.output.join(format!("{name}.onnx"));
+    let reads = Reads { model: &a.model, module: &module, files: a.calibrating.files()? };
+    // A folder that is still to be made holds nothing that could be in the way.
+    let there = if a.output.is_dir() { vec![path.as_path()] } else { vec![] };
+    let mut outputs = outputs(&reads, &there, a.pruning.force)?;
+    outputs.check_folder(&a.output)?;
+    let analyzed = crate::analyze(module, &request)?;
     let (pruned, calibrated) = a.calibrating.prune(&a.pruning, &analyzed, &request, common)?;
     let missed = a.pruning.missed(&request, a.calibrating.sparse_latency(&request)?, &analyzed, &pruned)?;
     common.passes(&analyzed.passes);
-    let name = a.model.file_stem().map_or("model".into(), |s| s.to_string_lossy().into_owned());
     let bundle = match a.onnx_only {
         true => None,
         false => Some(code(a, &target, &pruned.float()?, &name, request.dims.clone())?),
     };
-    let failed = |e: std::io::Error| {
-        diag(Code::L007, "the folder cannot be made")
-            .at("reason", e.to_string())
-            .at("folder", a.output.display().to_string())
-    };
-    std::fs::create_dir_all(&a.output).map_err(failed)?;
-    let path = a.output.join(format!("{name}.onnx"));
-    if path.canonicalize().ok().is_some_and(|p| Some(p) == a.model.canonicalize().ok()) {
-        return Err(diag(Code::L007, "the output would replace the model itself")
-            .help("choose another folder with -o"));
-    }
     let report = Report {
         target: target.name.clone(),
         model: format!("{name}.onnx"),
@@ -120,17 +116,23 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
         prune: PruneReport::new(&analyzed, &pruned, calibrated),
         code: bundle.as_ref().map(|b| b.report.clone()),
     };
+    let json = format!("{:#}\n", serde_json::json!(report));
+    let files =
+        bundle.iter().flat_map(|b| &b.files).map(|(name, bytes)| (a.output.join(name), bytes.as_slice()));
+    let files: Vec<_> = files.collect();
+    outputs.folder(&a.output)?;
     let (model, external) = pruned.export();
-    model.save(&path, &external)?;
-    write_atomically(&a.output.join("report.json"), format!("{:#}\n", serde_json::json!(report)).as_bytes())?;
+    outputs.model(&path, &model, &external)?;
+    outputs.write(&a.output.join("report.json"), json.as_bytes())?;
+    for (path, bytes) in &files {
+        outputs.write(path, bytes)?;
+    }
+    outputs.publish()?;
     common.say(&format!("target {} ({})\n{}", target.name, target.title, report.prune.table()));
-    common.say(&format!("wrote {}\n", path.display()));
+    for path in [&path].into_iter().chain(files.iter().map(|f| &f.0)) {
+        common.say(&format!("wrote {}\n", path.display()));
+    }
     if let Some(b) = &bundle {
-        for (name, bytes) in &b.files {
-            let path = a.output.join(name);
-            write_atomically(&path, bytes)?;
-            common.say(&format!("wrote {}\n", path.display()));
-        }
         common.say(&summary(&b.report));
         if pruned.is_quantized() {
             common.say("integers are computed as the numbers that they stand for, in f32\n");

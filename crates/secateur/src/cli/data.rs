@@ -17,12 +17,20 @@ pub struct Preparing {
     /// Divided by after that, e.g. 0.229,0.224,0.225.
     #[arg(long, value_name = "LIST")]
     std: Option<String>,
-    /// A TOML file with scale, mean and std, at its top or in [input.NAME].
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["scale", "mean", "std"])]
+    /// The axis of the data that lists of mean and std are along; from the end where negative.
+    #[arg(long, value_name = "AXIS", default_value_t = 1)]
+    channel_axis: i64,
+    /// A TOML file with scale, mean, std and axis, at its top or in [input.NAME].
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scale", "mean", "std", "channel_axis"])]
     recipe: Option<PathBuf>,
 }
 
 impl Preparing {
+    /// The file that the preparation is in, where it is in one.
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.recipe.as_ref()
+    }
+
     /// The preparation of every input.
     ///
     /// # Errors
@@ -37,7 +45,7 @@ impl Preparing {
                     &text(&self.mean, "0"),
                     &text(&self.std, "1"),
                 )?;
-                Ok(Recipe::from(p))
+                Ok(Recipe::from(p.along(self.channel_axis)?))
             }
         }
     }

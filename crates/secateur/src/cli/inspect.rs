@@ -76,7 +76,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let mut module = crate::open(&a.model)?;
     secateur_ops::infer(&mut module.graph)?;
     if a.ir {
-        print!("{}", print::graph(&module.graph));
+        common.show(&print::graph(&module.graph));
         return Ok(Outcome::Done);
     }
     let typed = |vs: Vec<secateur_ir::ValueId>, g: &secateur_ir::Graph| -> Vec<(String, String)> {
@@ -99,7 +99,7 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     }
     let g = &analyzed.module.graph;
     if a.simplified {
-        print!("{}", print::graph(g));
+        common.show(&print::graph(g));
         return Ok(Outcome::Done);
     }
     let c = &analyzed.coupling;
@@ -164,11 +164,7 @@ fn text(r: &Report, a: &Analyzed) -> String {
     out.push_str(&format!("MACs    {}", count(r.cost.macs)));
     match r.cost.macs {
         Some(_) => out.push_str(" for one sample\n"),
-        None if a.open_dims.is_empty() => out.push_str(" (a shape is unknown)\n"),
-        None => {
-            let open: Vec<String> = a.open_dims.iter().map(|n| format!("--dim {n}=N")).collect();
-            out.push_str(&format!(" (give {})\n", open.join(" ")));
-        }
+        None => out.push_str(&format!(" ({})\n", uncounted(a))),
     }
     out.push_str(&format!("params  {} in {} bytes\n", count(Some(r.cost.params)), count(Some(r.cost.bytes))));
     out.push_str(&format!(
@@ -195,4 +191,14 @@ fn text(r: &Report, a: &Analyzed) -> String {
     }
     out.push_str(&right(t, 3));
     out
+}
+
+/// Why multiply-adds are not known, and what to do.
+fn uncounted(a: &Analyzed) -> String {
+    let Err(e) = a.costs.macs_known() else { return "a shape is unknown".into() };
+    let behind = e.fields.iter().find(|f| f.0 == "behind").map(|f| format!("unknown behind {}", f.1));
+    match e.help {
+        Some(help) if help.starts_with("give") => help,
+        _ => behind.unwrap_or(e.title),
+    }
 }

@@ -1,7 +1,11 @@
 //! The command line. One command, one file.
 //!
-//! Exit codes: 0 done; 1 a budget or a wanted fidelity is not met; 2 bad input or usage.
+//! Exit codes: 0 done; 1 a budget or a wanted fidelity is not met; 2 bad input or usage, or what cannot be written.
+//!
+//! A command writes its files, then prints; see [`print`].
 
+use std::cell::RefCell;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -13,6 +17,7 @@ mod compile;
 mod data;
 mod inspect;
 mod options;
+mod print;
 mod prune;
 mod quantize;
 mod targets;
@@ -40,6 +45,9 @@ pub struct Common {
     /// Say on standard error what each pass of the simplification changed, and how long it took.
     #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// What is to be printed on standard output when the work is done.
+    #[arg(skip)]
+    said: RefCell<String>,
 }
 
 #[derive(Subcommand)]
@@ -68,7 +76,15 @@ pub(crate) enum Outcome {
 
 /// Parses the arguments, runs the command, prints its error.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse_from(joined(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(e) => {
+            return match print::usage(&e) {
+                Ok(()) => ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2)),
+                Err(e) => failed(&e),
+            };
+        }
+    };
     let common = &cli.common;
     let result = match &cli.command {
         Command::Inspect(a) => inspect::run(a, common),
@@ -78,16 +94,58 @@ pub fn main() -> ExitCode {
         Command::Verify(a) => verify::run(a, common),
         Command::Targets(a) => targets::run(a, common),
     };
-    let (error, code) = match result {
-        Ok(Outcome::Done) => return ExitCode::SUCCESS,
-        Ok(Outcome::Missed(e)) => (e, 1),
-        Err(e) => {
-            let code = if e.code == Code::P001 { 1 } else { 2 };
-            (e, code)
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err(e) => return failed(&plain(e, common.verbose)),
+    };
+    let printed = print::out(&common.said.take());
+    let code = match &outcome {
+        Outcome::Done => ExitCode::SUCCESS,
+        Outcome::Missed(e) => {
+            print::err(&e.to_string());
+            ExitCode::from(1)
         }
     };
-    eprintln!("{error}");
-    ExitCode::from(code)
+    printed.map_or_else(|e| failed(&e), |()| code)
+}
+
+/// An error without the engine's own words, unless they are wanted: its names and numbers are not the model's.
+fn plain(mut e: Box<Diagnostic>, verbose: bool) -> Box<Diagnostic> {
+    let words = e.fields.len();
+    e.fields.retain(|f| verbose || f.0 != "engine");
+    match e.fields.len() < words && e.help.is_none() {
+        true => e.help("--verbose also shows what the engine that ran it says"),
+        false => e,
+    }
+}
+
+/// The arguments, with negative numbers made part of the option before them: no option's name begins with a digit.
+fn joined(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut out: Vec<OsString> = Vec::new();
+    for arg in args {
+        let text = arg.to_string_lossy();
+        let negative =
+            text.strip_prefix('-').is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit() || c == '.'));
+        match out.last_mut() {
+            Some(last) if negative && takes_value(last) => {
+                last.push("=");
+                last.push(&arg);
+            }
+            _ => out.push(arg),
+        }
+    }
+    out
+}
+
+/// Whether an argument is a long option without its value.
+fn takes_value(arg: &OsStr) -> bool {
+    arg.to_str().is_some_and(|t| t.len() > 2 && t.starts_with("--") && !t.contains('='))
+}
+
+/// Prints an error; gives its exit code.
+fn failed(e: &Diagnostic) -> ExitCode {
+    print::err(&e.to_string());
+    ExitCode::from(if e.code == Code::P001 { 1 } else { 2 })
 }
 
 impl Common {
@@ -104,20 +162,26 @@ impl Common {
     /// A result for people, unless JSON or silence was asked for.
     pub(crate) fn say(&self, text: &str) {
         if !self.json && !self.quiet {
-            print!("{text}");
+            self.show(text);
         }
+    }
+
+    /// What was asked for, also where silence was.
+    pub(crate) fn show(&self, text: &str) {
+        self.said.borrow_mut().push_str(text);
+    }
+
+    /// A line on standard error, at once.
+    pub(crate) fn tell(&self, line: &str) {
+        print::err(line);
     }
 
     /// What the passes did, for those who asked.
     pub(crate) fn passes(&self, report: &secateur_passes::Report) {
         if self.verbose {
             for p in report.passes.iter().filter(|p| p.changes > 0) {
-                eprintln!(
-                    "pass {:<14} {:>6} changes {:>9.1} ms",
-                    p.name,
-                    p.changes,
-                    1e3 * p.time.as_secs_f64()
-                );
+                let ms = 1e3 * p.time.as_secs_f64();
+                self.tell(&format!("pass {:<14} {:>6} changes {ms:>9.1} ms", p.name, p.changes));
             }
         }
     }
@@ -125,14 +189,14 @@ impl Common {
     /// A warning.
     pub(crate) fn warn(&self, d: &Diagnostic) {
         if !self.quiet {
-            eprintln!("{}", d.render("warning"));
+            self.tell(&d.render("warning"));
         }
     }
 
     /// A result as JSON, if that was asked for.
     pub(crate) fn give<T: serde::Serialize>(&self, value: &T) {
         if self.json {
-            println!("{:#}", serde_json::json!(value));
+            self.show(&format!("{:#}\n", serde_json::json!(value)));
         }
     }
 }

@@ -47,7 +47,7 @@ pub enum ScopeName {
 #[derive(clap::Args, Clone, Default)]
 pub struct Dims {
     /// Size of a symbolic dimension of the inputs, for counting costs.
-    #[arg(long = "dim", value_name = "NAME=N")]
+    #[arg(long = "dim", value_name = "NAME=SIZE")]
     pub dims: Vec<String>,
 }
 
@@ -84,10 +84,10 @@ pub struct Pruning {
     /// Keep an axis whole, e.g. conv1.weight.0; names as `inspect` prints them.
     #[arg(long, value_name = "NAME.AXIS")]
     pin: Vec<String>,
-    /// Prune only groups with a node or initializer that matches.
+    /// Prune only groups with a name that matches: of a node, a weight or a value, as `inspect` prints them.
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
-    /// Leave groups with a node or initializer that matches.
+    /// Leave groups with a name that matches.
     #[arg(long, value_name = "GLOB")]
     skip: Vec<String>,
     /// Also prune where removal changes what the rest computes (LayerNorm, mean over channels).
@@ -96,19 +96,20 @@ pub struct Pruning {
     /// Leave BatchNormalization as it is.
     #[arg(long)]
     keep_batchnorm: bool,
-    /// Write the smallest possible model where the budget cannot be met.
+    /// Write the smallest possible model where the budget cannot be met, and replace the model itself where the output
+    /// is it.
     #[arg(long)]
-    force: bool,
+    pub force: bool,
 }
 
-/// `NAME=N` of every --dim.
+/// `NAME=SIZE` of every --dim.
 pub fn dims(d: &Dims) -> Result<Vec<(String, usize)>> {
     d.dims
         .iter()
         .map(|t| {
             let parsed =
                 t.split_once('=').and_then(|(n, v)| Some((n.to_owned(), v.parse().ok().filter(|&v| v > 0)?)));
-            parsed.ok_or_else(|| diag(Code::P005, format!("{t:?} is not NAME=N")).help("e.g. --dim H=224"))
+            parsed.ok_or_else(|| diag(Code::P005, format!("{t:?} is not NAME=SIZE")).help("e.g. --dim H=224"))
         })
         .collect()
 }
@@ -183,18 +184,20 @@ impl Pruning {
     /// P005 for malformed values.
     pub fn request(&self, d: &Dims, target: Option<&Target>) -> Result<Request> {
         let mut limits = Vec::new();
-        for (limit, text) in
-            [(Limit::Macs, &self.macs), (Limit::Params, &self.params), (Limit::Bytes, &self.size)]
-        {
+        for (option, limit, text) in [
+            ("--macs", Limit::Macs, &self.macs),
+            ("--params", Limit::Params, &self.params),
+            ("--size", Limit::Bytes, &self.size),
+        ] {
             if let Some(text) = text {
-                limits.push((limit, Amount::parse(text)?));
+                limits.push((limit, Amount::parse(text).map_err(|e| e.at("option", option))?));
             }
         }
         let clock = match (&self.latency, target) {
             (None, _) => None,
             (Some(text), Some(target)) => {
                 let clock = Clock::of(target)?;
-                limits.push((Limit::Cycles, clock.parse(text)?));
+                limits.push((Limit::Cycles, clock.parse(text).map_err(|e| e.at("option", "--latency"))?));
                 Some(Arc::new(clock))
             }
             (Some(_), None) => {

@@ -1,6 +1,6 @@
 //! `secateur prune`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secateur_diag::{Code, Result, diag};
 use secateur_target::Target;
@@ -8,7 +8,7 @@ use secateur_target::Target;
 use super::calib::Calibrating;
 use super::options::{Dims, Pruning};
 use super::{Common, Outcome};
-use crate::output::check_writable;
+use crate::output::{Reads, outputs};
 use crate::report::PruneReport;
 
 /// Arguments of `prune`.
@@ -47,19 +47,21 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let target = a.target.as_deref().map(Target::load).transpose()?;
     let mut request = a.pruning.request(&a.dims, target.as_ref())?;
     a.calibrating.clock(&mut request, target.as_ref())?;
-    for path in a.masked.iter().chain([&a.output]) {
-        check_writable(path)?;
-    }
-    let analyzed = crate::analyze(crate::open(&a.model)?, &request)?;
+    let module = crate::open(&a.model)?;
+    let reads = Reads { model: &a.model, module: &module, files: a.calibrating.files()? };
+    let written: Vec<&Path> = a.masked.iter().chain([&a.output]).map(PathBuf::as_path).collect();
+    let mut outputs = outputs(&reads, &written, a.pruning.force)?;
+    let analyzed = crate::analyze(module, &request)?;
     common.passes(&analyzed.passes);
     let (pruned, calibrated) = a.calibrating.prune(&a.pruning, &analyzed, &request, common)?;
     let missed = a.pruning.missed(&request, a.calibrating.sparse_latency(&request)?, &analyzed, &pruned)?;
     if let Some(path) = &a.masked {
         let (model, external) = analyzed.masked(&pruned.plan).export();
-        model.save(path, &external)?;
+        outputs.model(path, &model, &external)?;
     }
     let (model, external) = pruned.export();
-    model.save(&a.output, &external)?;
+    outputs.model(&a.output, &model, &external)?;
+    outputs.publish()?;
     let report = PruneReport::new(&analyzed, &pruned, calibrated);
     common.say(&report.table());
     common.give(&report);

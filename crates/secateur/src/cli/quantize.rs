@@ -9,7 +9,7 @@ use secateur_quant::{Activations, Calibration, Method, Options, Report, Weights}
 
 use super::data::Preparing;
 use super::{Common, Outcome};
-use crate::output::check_writable;
+use crate::output::{Reads, outputs};
 use crate::report::quantized;
 
 /// How weights, and with them activations, are stored.
@@ -145,9 +145,18 @@ pub struct Args {
     output: PathBuf,
     #[command(flatten)]
     quantizing: Quantizing,
+    /// Replace the model itself where the output is it.
+    #[arg(long)]
+    force: bool,
 }
 
 impl Quantizing {
+    /// The files with data, and how they are prepared.
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        let data = parse_data_args(&self.calib)?.into_iter().map(|a| a.path);
+        Ok(data.chain(self.preparing.file().cloned()).collect())
+    }
+
     fn options(&self) -> Result<Options> {
         if !(self.percentile > 0.0 && self.percentile <= 100.0) || self.calib_batch == 0 {
             return Err(diag(Code::P005, "--percentile must be in 0..=100, --calib-batch positive"));
@@ -178,10 +187,13 @@ impl Quantizing {
 }
 
 pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
-    check_writable(&a.output)?;
     let q = &a.quantizing;
     let options = q.options()?;
     let module = crate::open(&a.model)?;
+    let reads = Reads { model: &a.model, module: &module, files: q.files()? };
+    let mut outputs = outputs(&reads, &[&a.output], a.force)?;
+    let size = |p: &PathBuf| std::fs::metadata(p).map_or(0, |m| m.len());
+    let before = size(&a.model);
     let data = match q.calib.is_empty() {
         true => None,
         false => {
@@ -199,10 +211,10 @@ pub(super) fn run(a: &Args, common: &Common) -> Result<Outcome> {
     let bar = common.progress(layers * options.rounds() as u64 + 1, "quantize");
     let (model, external, report) =
         crate::quantize(module, &options, q.requantize, calibration.as_ref(), &mut || bar.inc(1))?;
-    model.save(&a.output, &external)?;
     bar.finish_and_clear();
-    let size = |p: &PathBuf| std::fs::metadata(p).map_or(0, |m| m.len());
-    let (before, after) = (size(&a.model), size(&a.output));
+    outputs.model(&a.output, &model, &external)?;
+    outputs.publish()?;
+    let after = size(&a.output);
     common.say(&text(&report, before, after));
     common.give(&serde_json::json!({ "bytes_before": before, "bytes_after": after, "report": report }));
     Ok(Outcome::Done)

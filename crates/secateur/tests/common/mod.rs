@@ -51,9 +51,7 @@ impl Desk {
     /// Runs `secateur` with the folder as working directory; the folder's own name reads DIR in its output,
     /// the fixtures' FIXTURES.
     pub fn run<S: AsRef<str>>(&self, args: &[S]) -> Run {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_secateur"));
-        command.current_dir(self.dir.path()).args(args.iter().map(AsRef::as_ref));
-        let output = command.output().unwrap();
+        let output = self.command(&[], args).output().unwrap();
         let text = |bytes: &[u8]| {
             let t = String::from_utf8(bytes.to_vec()).unwrap();
             let t = t.replace(&self.dir.path().display().to_string(), "DIR");
@@ -61,6 +59,16 @@ impl Desk {
         };
         let code = output.status.code().expect("the command was killed");
         Run { code, out: text(&output.stdout), err: text(&output.stderr) }
+    }
+
+    /// The command to be run in the folder, by another one before it if there is one.
+    pub fn command<S: AsRef<str>>(&self, before: &[&str], args: &[S]) -> Command {
+        let mut words = before.to_vec();
+        words.push(env!("CARGO_BIN_EXE_secateur"));
+        words.extend(args.iter().map(AsRef::as_ref));
+        let mut command = Command::new(words[0]);
+        command.current_dir(self.dir.path()).args(&words[1..]);
+        command
     }
 
     /// As [`Desk::run`] on one line of words.

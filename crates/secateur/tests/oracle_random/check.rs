@@ -94,7 +94,6 @@ fn analyze_raw(mut module: Module) -> Result<Analyzed> {
         unknown_ops: Vec::new(),
         clock: None,
         passes: secateur_passes::Report::default(),
-        open_dims: Vec::new(),
         costs,
         coupling,
         module,
