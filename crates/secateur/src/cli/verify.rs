@@ -35,8 +35,8 @@ pub struct Args {
     /// Threads; 0 for all cores. The result does not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
-    /// What runs the models; tract is a second opinion.
-    #[arg(long, value_enum, default_value = "tract")]
+    /// What runs the models. Not shown until the operator table evaluates whole models.
+    #[arg(long, value_enum, default_value = "tract", hide = true)]
     engine: Choice,
     /// Fail with exit code 1 below this: 99% of top-1 agreement, or 30dB of SQNR.
     #[arg(long, value_name = "LIMIT")]
