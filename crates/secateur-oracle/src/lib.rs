@@ -1,7 +1,7 @@
-//! A second opinion: [tract](https://github.com/sonos/tract) as an engine, for `verify --engine tract` and for tests.
+//! [tract](https://github.com/sonos/tract) as an engine: meant as a second opinion, for `verify` and for tests.
 //!
-//! The crate knows the model as bytes alone; none of tract's types appear here. It is used in no other path: what it
-//! computes is compared, not trusted.
+//! The crate knows the model as bytes alone; none of tract's types appear here. Until the operator table evaluates whole
+//! models it also runs what has no derivative: stretches of calibration, and ranges for quantization.
 
 mod declared;
 mod executor;
